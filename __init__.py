@@ -1,0 +1,8 @@
+"""ComfyUI entry point of Text2Cinemagraph; the nodes are in ``nodes/``, the work is done in ``t2c_core/``."""
+
+if __package__:
+    from .nodes.extension import comfy_entrypoint
+
+    WEB_DIRECTORY = "./js"
+
+    __all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]

@@ -1,0 +1,71 @@
+"""Picture and field put together: everything a loop is rendered from."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..t2c_core.types import INTEGRATIONS, RENDERERS, MotionField, WarpPlan
+from . import sockets
+from .support import explained, one_picture
+
+
+class EulerianWarp(io.ComfyNode):
+    """IMAGE and T2C_FLOW in, T2C_WARP out; renders nothing yet."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EulerianWarp",
+            display_name="Eulerian Warp",
+            category=sockets.CATEGORY,
+            description="Puts a picture and its motion field together into a loop of so many frames. Instant: frames "
+            "are rendered one by one by Loop Blend or Save Cinemagraph.",
+            search_aliases=["animate picture", "cinemagraph", "splat", "warp image", "image to loop"],
+            inputs=[
+                io.Image.Input("image", tooltip="The one picture that comes alive, of the size of the flow."),
+                sockets.Flow.Input("flow", tooltip="Its motion field, from Flow Predictor or Image to Flow."),
+                io.Int.Input(
+                    "frames",
+                    default=60,
+                    min=2,
+                    max=1200,
+                    tooltip="Length of the loop. 60 suits waterfalls, 120 the sea; more lets things travel farther.",
+                ),
+                io.Float.Input(
+                    "speed",
+                    default=1.0,
+                    min=0.25,
+                    max=3.0,
+                    step=0.05,
+                    tooltip="Multiplies the motion, without predicting it again.",
+                ),
+                io.Combo.Input(
+                    "renderer",
+                    options=list(RENDERERS),
+                    default="gather",
+                    tooltip="'gather' looks up where each pixel came from: sharp and fast. 'splat' pushes pixels "
+                    "forward as the paper does.",
+                ),
+                io.Combo.Input(
+                    "integration",
+                    options=list(INTEGRATIONS),
+                    default="rk4",
+                    tooltip="How paths are followed: 'rk4' is the most exact, 'bilinear' plain steps, 'nearest' the "
+                    "published code's.",
+                ),
+            ],
+            outputs=[
+                sockets.Warp.Output(display_name="warp", tooltip="For Loop Blend and Save Cinemagraph; holds no frames.")
+            ],
+        )
+
+    @classmethod
+    @explained(picture="image")
+    def execute(
+        cls, image: io.Image.Type, flow: MotionField, frames: int, speed: float, renderer: str, integration: str
+    ) -> io.NodeOutput:
+        return io.NodeOutput(
+            WarpPlan(
+                one_picture(image), flow, frames=frames, speed=speed, renderer=renderer, integration=integration
+            )
+        )

@@ -1,0 +1,40 @@
+"""Every node of the pack, in the order of the pipeline."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .cinemagraph_metrics import CinemagraphMetrics
+from .eulerian_warp import EulerianWarp
+from .flow_as_image import FlowToImage, ImageToFlow
+from .flow_predictor import FlowPredictor
+from .flow_preview import FlowPreview
+from .loop_blend import LoopBlend
+from .motion_hints import MotionHintsNode
+from .real_image_segmenter import RealImageSegmenter
+from .save_cinemagraph import SaveCinemagraph
+
+NODES: list[type[io.ComfyNode]] = [
+    MotionHintsNode,
+    RealImageSegmenter,
+    FlowPredictor,
+    FlowPreview,
+    FlowToImage,
+    ImageToFlow,
+    EulerianWarp,
+    LoopBlend,
+    SaveCinemagraph,
+    CinemagraphMetrics,
+]
+
+
+class Text2Cinemagraph(ComfyExtension):
+    """What ComfyUI asks for the list of nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES
+
+
+async def comfy_entrypoint() -> Text2Cinemagraph:
+    """Called by ComfyUI once, at its start."""
+    return Text2Cinemagraph()

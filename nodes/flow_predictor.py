@@ -1,0 +1,165 @@
+"""Where everything goes: the motion field."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from ..t2c_core.errors import InputError
+from ..t2c_core.flow.directions import angle_from_text
+from ..t2c_core.flow.solver import solve_flow
+from ..t2c_core.flow.visualise import flow_preview
+from ..t2c_core.types import MotionHints
+from . import sockets
+from .support import explained, handed_on, one_mask, one_picture, same_size
+
+METHODS = ["fluid solver"]
+DIRECTIONS = ["from prompt", "custom angle", "arrows only"]
+
+
+class FlowPredictor(io.ComfyNode):
+    """IMAGE, MASK and hints or a direction in, T2C_FLOW out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FlowPredictor",
+            display_name="Flow Predictor",
+            category=sockets.CATEGORY,
+            description="Predicts how everything inside the mask moves: along your arrows, or in one direction, round "
+            "obstacles and along the banks like a fluid.",
+            search_aliases=["optical flow", "motion field", "fluid", "direction", "eulerian flow", "water flow"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture (or its realistic twin) whose streaks guide the motion."),
+                io.Mask.Input("mask", tooltip="What moves, at the image's size: from Real Image Segmenter."),
+                io.Combo.Input(
+                    "method",
+                    options=METHODS,
+                    default="fluid solver",
+                    tooltip="'fluid solver' needs no model: a smooth field that keeps to arrows, banks and streaks.",
+                ),
+                io.Combo.Input(
+                    "direction",
+                    options=DIRECTIONS,
+                    default="from prompt",
+                    tooltip="Where the fluid goes far from any arrow. 'from prompt' uses the direction phrase of the "
+                    "prompt, if it has one; 'custom angle' the angle below; 'arrows only' leaves it to the arrows.",
+                ),
+                io.String.Input(
+                    "prompt",
+                    default="",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    tooltip="For 'from prompt': any text with 'left to right', 'right to left', 'upwards' or "
+                    "'downwards', or two of them with a comma, as in 'a river flowing in right to left, downwards "
+                    "direction'.",
+                ),
+                io.Float.Input(
+                    "angle",
+                    default=270.0,
+                    min=-360.0,
+                    max=360.0,
+                    step=1.0,
+                    tooltip="For 'custom angle', in degrees counter-clockwise: 0 right, 90 up, 180 left, 270 down.",
+                ),
+                io.Float.Input(
+                    "speed",
+                    default=1.0,
+                    min=0.0,
+                    max=16.0,
+                    step=0.05,
+                    tooltip="Pixels per frame of a 512 pixel picture along the direction; multiplies the speeds of "
+                    "arrows. Larger pictures move proportionally more pixels.",
+                ),
+                io.Float.Input(
+                    "smoothness",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How evenly the motion spreads between arrows.",
+                ),
+                io.Float.Input(
+                    "incompressibility",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How strictly the fluid keeps its volume: high for water that runs faster in narrow places "
+                    "and swirls behind rocks, low for smoke, fire and clouds that spread.",
+                ),
+                io.Float.Input(
+                    "follow_streaks",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How much the motion turns along streaks visible in the picture, as in long-exposure water.",
+                ),
+                io.Float.Input(
+                    "perspective",
+                    default=0.0,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How much slower the far part moves. Above 0 the bottom is near (a river, the sea), below 0 "
+                    "the top is near (a sky).",
+                ),
+                sockets.Hints.Input(
+                    "hints",
+                    optional=True,
+                    tooltip="From Motion Hints: arrows the motion follows exactly, pins where it is zero.",
+                ),
+            ],
+            outputs=[
+                sockets.Flow.Output(display_name="flow", tooltip="The motion field, in pixels per frame."),
+                io.Image.Output(
+                    display_name="preview", tooltip="The field over the picture: colour is direction, strength is speed."
+                ),
+            ],
+        )
+
+    @classmethod
+    @explained()
+    def execute(
+        cls,
+        image: io.Image.Type,
+        mask: io.Mask.Type,
+        method: str,
+        direction: str,
+        prompt: str,
+        angle: float,
+        speed: float,
+        smoothness: float,
+        incompressibility: float,
+        follow_streaks: float,
+        perspective: float,
+        hints: MotionHints | None = None,
+    ) -> io.NodeOutput:
+        picture = one_picture(image)
+        field = solve_flow(
+            picture,
+            same_size(one_mask(mask), picture),
+            hints or MotionHints(),
+            angle=_angle(direction, prompt, angle, hints),
+            speed=speed,
+            smoothness=smoothness,
+            incompressibility=incompressibility,
+            follow_streaks=follow_streaks,
+            perspective=perspective,
+        )
+        preview = handed_on(flow_preview(picture, field))
+        return io.NodeOutput(field, preview, ui=ui.PreviewImage(preview, cls=cls))
+
+
+def _angle(direction: str, prompt: str, angle: float, hints: MotionHints | None) -> float | None:
+    """The direction asked for in degrees, or None if arrows alone give it. Raises InputError if there is neither."""
+    chosen = {"from prompt": angle_from_text(prompt), "custom angle": angle, "arrows only": None}[direction]
+    if chosen is None and not (hints and hints.arrows):
+        problem = "contains no direction" if direction == "from prompt" else "is 'arrows only'"
+        raise InputError(
+            "prompt" if direction == "from prompt" else "direction",
+            f"{problem}, and no arrow was drawn: nothing says where the fluid goes.",
+            "Draw an arrow in 'Motion Hints' and connect its hints, write a direction such as 'in left to right "
+            "direction' in the prompt, or choose 'custom angle'.",
+        )
+    return chosen

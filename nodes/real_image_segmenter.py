@@ -1,0 +1,151 @@
+"""What moves in the picture, as a mask."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..t2c_core.errors import InputError
+from ..t2c_core.segment.freeze import cut_frozen
+from ..t2c_core.segment.from_hints import mask_from_hints
+from ..t2c_core.segment.overlay import mask_overlay
+from ..t2c_core.segment.refine import refine_mask
+from ..t2c_core.types import MotionHints
+from . import sockets
+from .support import explained, handed_on, one_mask, one_picture, scaled_to
+
+METHODS = ["hints", "mask"]
+
+
+class RealImageSegmenter(io.ComfyNode):
+    """IMAGE and hints or a given mask in, a tidied MASK out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RealImageSegmenter",
+            display_name="Real Image Segmenter",
+            category=sockets.CATEGORY,
+            description="Finds what moves: from arrows and strokes ('hints'), or from a mask you painted ('mask'). "
+            "Then closes holes, drops specks, grows or shrinks the region and softens its edge. Outside the mask the "
+            "loop keeps the original pixels exactly.",
+            search_aliases=["mask", "segment water", "grabcut", "what moves", "cinemagraph mask"],
+            inputs=[
+                io.Image.Input("image", tooltip="One picture. For a batch put 'Rebatch Images' (batch size 1) before."),
+                io.Combo.Input(
+                    "method",
+                    options=METHODS,
+                    default="hints",
+                    tooltip="'hints' grows the region from arrows and 'move' strokes by colour and texture, away from "
+                    "pins and 'freeze' strokes. 'mask' takes the mask below.",
+                ),
+                io.Float.Input(
+                    "detail",
+                    default=1.0,
+                    min=0.25,
+                    max=4.0,
+                    step=0.25,
+                    tooltip="For 'hints': higher follows finer shapes (thin cascades, twigs) and takes longer.",
+                ),
+                io.Float.Input(
+                    "grow",
+                    default=0.0,
+                    min=-256.0,
+                    max=256.0,
+                    step=0.5,
+                    tooltip="Pixels the region grows by; negative shrinks it.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=3.0,
+                    min=0.0,
+                    max=256.0,
+                    step=0.5,
+                    tooltip="Width of the soft edge in pixels. It lies inside the region, so nothing outside changes.",
+                ),
+                io.Float.Input(
+                    "fill_holes",
+                    default=0.001,
+                    min=0.0,
+                    max=1.0,
+                    step=0.0005,
+                    round=0.0001,
+                    tooltip="Holes smaller than this fraction of the picture are closed. 0 keeps all.",
+                ),
+                io.Float.Input(
+                    "min_area",
+                    default=0.0005,
+                    min=0.0,
+                    max=1.0,
+                    step=0.0005,
+                    round=0.0001,
+                    tooltip="Islands smaller than this fraction of the picture are dropped. 0 keeps all.",
+                ),
+                sockets.Hints.Input(
+                    "hints",
+                    optional=True,
+                    tooltip="From Motion Hints. Needed for the method 'hints'; with 'mask', its pins and 'freeze' "
+                    "strokes are cut out of the given mask.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Needed for the method 'mask': 1 (white) moves. A mask of another size is scaled to the "
+                    "image's.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(display_name="mask", tooltip="1 where the picture moves, 0 where it stays, soft between."),
+                io.Image.Output(
+                    display_name="preview", tooltip="The picture with what moves tinted blue and what stays darkened."
+                ),
+            ],
+        )
+
+    @classmethod
+    @explained()
+    def execute(
+        cls,
+        image: io.Image.Type,
+        method: str,
+        detail: float,
+        grow: float,
+        feather: float,
+        fill_holes: float,
+        min_area: float,
+        hints: MotionHints | None = None,
+        mask: io.Mask.Type | None = None,
+    ) -> io.NodeOutput:
+        picture = one_picture(image)
+        found = _from_hints(picture, hints, detail) if method == "hints" else _from_mask(picture, hints, mask)
+        refined = refine_mask(found, grow=grow, feather=feather, fill_holes=fill_holes, min_area=min_area)
+        if not (refined > 0).any():
+            raise InputError(
+                method,
+                "leaves nothing that moves once grow, fill_holes and min_area are applied.",
+                "Draw 'move' strokes over more of the fluid, lower min_area, or raise grow.",
+            )
+        preview = handed_on(mask_overlay(picture, refined))
+        return io.NodeOutput(handed_on(refined), preview, ui=ui.PreviewImage(preview, cls=cls))
+
+
+def _from_hints(picture: torch.Tensor, hints: MotionHints | None, detail: float) -> torch.Tensor:
+    if hints is None:
+        raise InputError(
+            "hints", "are not connected, but the method is 'hints'.", "Connect 'Motion Hints', or choose 'mask'."
+        )
+    return mask_from_hints(picture, hints, detail=detail)
+
+
+def _from_mask(picture: torch.Tensor, hints: MotionHints | None, mask: torch.Tensor | None) -> torch.Tensor:
+    if mask is None:
+        raise InputError("mask", "is not connected, but the method is 'mask'.", "Connect a mask, or choose 'hints'.")
+    given = one_mask(mask)
+    if not (given > 0).any():
+        raise InputError(
+            "mask",
+            "is empty: nothing would move.",
+            "Paint what moves: right-click Load Image, 'Open in Mask Editor'. Is the mask the wrong way round? Use "
+            "'Invert Mask'.",
+        )
+    return cut_frozen(scaled_to(given, picture), hints or MotionHints())

@@ -1,0 +1,16 @@
+"""The sockets of this pack. Each carries exactly one class of t2c_core.types."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+CATEGORY = "Text2Cinemagraph"
+
+Flow = io.Custom("T2C_FLOW")
+"""MotionField: velocity [1, 2, H, W] in px/frame and mask [1, H, W]."""
+
+Hints = io.Custom("T2C_HINTS")
+"""MotionHints: arrows, pins and strokes in normalised coordinates."""
+
+Warp = io.Custom("T2C_WARP")
+"""WarpPlan: picture, field and settings; no frames."""

@@ -1,0 +1,1 @@
+"""Where it goes: Eulerian motion fields."""

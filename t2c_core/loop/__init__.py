@@ -1,0 +1,1 @@
+"""Frames into a seamless loop, and the loop into a file."""

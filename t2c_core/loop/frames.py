@@ -1,0 +1,42 @@
+"""One frame of a loop in the forms the writers, readers and measurements need."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+
+Frame = torch.Tensor | np.ndarray
+"""[H, W, 3]: float in 0..1, or uint8."""
+
+
+def check_frame(frame: Frame) -> None:
+    """Raise InputError('frames') unless ``frame`` has shape [H, W, 3] (any non-empty size)."""
+    if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise InputError("frames", f"every frame needs shape [H, W, 3], not {list(frame.shape)}.")
+
+
+def as_float(frame: Frame) -> torch.Tensor:
+    """[H, W, 3] float32 in 0..1 on the frame's own device; values outside are clamped, NaN raises InputError."""
+    check_frame(frame)
+    tensor = torch.as_tensor(frame)
+    if tensor.dtype == torch.uint8:
+        return tensor.float() / 255.0
+    tensor = tensor.detach().float()
+    if not torch.isfinite(tensor).all():
+        raise InputError("frames", "a frame contains NaN or infinite values.", "Check the picture and the flow.")
+    return tensor.clamp(0.0, 1.0)
+
+
+def as_bytes(frame: Frame) -> np.ndarray:
+    """[H, W, 3] uint8, contiguous, in main memory; rounded to nearest."""
+    if isinstance(frame, np.ndarray) and frame.dtype == np.uint8:
+        check_frame(frame)
+        return np.ascontiguousarray(frame)
+    return (as_float(frame) * 255.0).round().to(torch.uint8).cpu().numpy()
+
+
+def as_array(frame: Frame) -> np.ndarray:
+    """[H, W, 3] float32 in 0..1 in main memory."""
+    return as_float(frame).cpu().numpy()

@@ -1,0 +1,98 @@
+"""Frames of the loop, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ..errors import InputError
+from ..types import BLENDS, WarpPlan
+from ..warp.extend import extend_velocity
+from ..warp.layers import FluidWarp
+from .blend import Anchor, LocalStatistics, contrast_blend, linear_blend
+
+DEFAULT_ANCHOR = 0.7
+
+
+class LoopRenderer:
+    """Renders a plan's N frames: iterate over it as often as wanted; each pass starts at frame 0.
+
+    Frames are [H, W, 3] float32 in 0..1 on ``device``, every one a tensor of its own. Frame 0 is the picture itself,
+    and pixels outside the mask are the picture's, bit for bit, in every frame. Frame N would equal frame 0 and is not
+    produced. blend: 'contrast' keeps the texture's contrast through the cross-fade, 'linear' is the published one.
+    anchor (0..1, for 'contrast'): how much the scene's large shapes stay in place while the texture flows: near 1
+    for streams and falls, 0 where shapes themselves drift (clouds, smoke).
+    Memory: a few copies of the fluid's pixels, whatever N is.
+    """
+
+    def __init__(
+        self,
+        plan: WarpPlan,
+        blend: str = "contrast",
+        anchor: float = DEFAULT_ANCHOR,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if blend not in BLENDS:
+            raise InputError("blend", f"is '{blend}'; choose one of {', '.join(BLENDS)}.")
+        if not 0.0 <= anchor <= 1.0:
+            raise InputError("anchor", f"is {anchor}; it must lie between 0 and 1.")
+        self.plan, self.blend, self.anchor, self.device = plan, blend, anchor, torch.device(device)
+        self._warp: FluidWarp | None = None
+        self._coverage: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.plan.frames
+
+    @property
+    def warp(self) -> FluidWarp:
+        """The plan made ready on the device (made on first use)."""
+        if self._warp is None:
+            self._warp = FluidWarp(self.plan, self.device)
+        return self._warp
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        picture = self.plan.picture[0].float().to(self.device)
+        yield picture.clone()
+        warp = self.warp
+        if not len(warp.indices):
+            for _ in range(1, len(self)):
+                yield picture.clone()
+            return
+        alpha = self.plan.flow.mask.reshape(-1, 1).float().to(self.device)[warp.indices]
+        source = picture.reshape(-1, 3)[warp.indices]
+        statistics, anchor, carried = None, None, warp.texture
+        if self.blend == "contrast":
+            statistics = LocalStatistics(warp.positions, warp.height, warp.width)
+            place = statistics(source)
+            anchor = Anchor(place, self.anchor) if self.anchor else None
+            carried = torch.cat([warp.texture, self._spread(place.variance)], -1)
+        frames = warp.layers(carried)
+        next(frames)
+        for layers in frames:
+            fluid = linear_blend(layers) if statistics is None else contrast_blend(layers, statistics, anchor)
+            frame = picture.clone()
+            frame.view(-1, 3)[warp.indices] = torch.lerp(source, fluid, alpha).clamp_(0, 1)
+            yield frame
+
+    def _spread(self, values: torch.Tensor) -> torch.Tensor:
+        """[H, W, 2]: values [M, 2] of the fluid's pixels, continued beyond the mask."""
+        warp = self.warp
+        raster = torch.zeros(2, warp.height * warp.width, device=self.device)
+        raster[:, warp.indices] = values.T
+        spread = extend_velocity(raster.reshape(1, 2, warp.height, warp.width), self.plan.flow.mask)
+        return spread[0].permute(1, 2, 0)
+
+    @property
+    def coverage(self) -> torch.Tensor:
+        """[1, H, W] float32: the least share of each pixel, over the loop, that real fluid covered before filling.
+
+        1 = always (and everywhere outside the mask); below 1 the continued texture or a filled hole shows at times.
+        """
+        if self._coverage is None:
+            least = torch.ones(self.warp.height * self.warp.width, device=self.device)
+            if len(self.warp.indices):
+                for covered in self.warp.coverage():
+                    least[self.warp.indices] = torch.minimum(least[self.warp.indices], covered)
+            self._coverage = least.reshape(1, self.warp.height, self.warp.width)
+        return self._coverage

@@ -1,0 +1,1 @@
+"""What moves: masks of the fluid."""

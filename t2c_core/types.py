@@ -1,0 +1,140 @@
+"""The values that travel between the stages; ComfyUI's T2C_* sockets carry exactly these.
+
+Pictures are float32 tensors [B, H, W, C] in 0..1, masks float32 [B, H, W] in 0..1 (1 = moves), as in ComfyUI.
+Velocities are px/frame at the picture's own size, x to the right, y downwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from .errors import InputError
+
+Point = tuple[float, float]
+"""(x, y), each 0..1 across the picture's width and height."""
+
+REFERENCE_SIZE = 512
+"""Speeds of arrows and directions are px/frame of a picture whose longer side has this many pixels (the paper's)."""
+
+
+def speed_scale(height: int, width: int) -> float:
+    """Picture pixels in one reference pixel, so that the same hints move the same way at any size."""
+    return max(height, width) / REFERENCE_SIZE
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A path the fluid follows. ``speed`` is in px/frame at the reference size of 512 px."""
+
+    points: tuple[Point, ...]
+    speed: float = 1.0
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A brush stroke; ``radius`` is a fraction of the picture's longer side."""
+
+    points: tuple[Point, ...]
+    radius: float
+    mode: Literal["move", "freeze"] = "move"
+
+
+@dataclass(frozen=True)
+class MotionHints:
+    """What the user drew: where the fluid goes (arrows), what stays (pins), what is and is not fluid (strokes)."""
+
+    arrows: tuple[Arrow, ...] = ()
+    pins: tuple[Point, ...] = ()
+    strokes: tuple[Stroke, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.arrows or self.pins or self.strokes)
+
+
+@dataclass(frozen=True)
+class MotionField:
+    """An Eulerian motion field: constant in time.
+
+    velocity: [1, 2, H, W] float32, px/frame, channel 0 = x (right), 1 = y (down). Zero where nothing moves.
+    mask: [1, H, W] float32 in 0..1, 1 = fluid; soft at the edge.
+    """
+
+    velocity: torch.Tensor
+    mask: torch.Tensor
+
+    def __post_init__(self) -> None:
+        v, m = self.velocity, self.mask
+        if v.ndim != 4 or v.shape[:2] != (1, 2):
+            raise InputError("flow", f"velocity must have shape [1, 2, H, W], not {list(v.shape)}.")
+        if m.ndim != 3 or m.shape[0] != 1 or m.shape[-2:] != v.shape[-2:]:
+            raise InputError("flow", f"mask {list(m.shape)} does not fit the velocity {list(v.shape)}.")
+        if not torch.isfinite(v).all():
+            raise InputError("flow", "the velocity contains NaN or infinite values.")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.velocity.shape[-2], self.velocity.shape[-1]
+
+
+Renderer = Literal["gather", "splat"]
+RENDERERS: tuple[str, ...] = ("gather", "splat")
+Integration = Literal["rk4", "bilinear", "nearest"]
+INTEGRATIONS: tuple[str, ...] = ("rk4", "bilinear", "nearest")
+Blend = Literal["contrast", "linear"]
+BLENDS: tuple[str, ...] = ("contrast", "linear")
+
+
+@dataclass(frozen=True)
+class WarpPlan:
+    """Everything needed to render any frame of the loop; no frames (a few MB).
+
+    picture: [1, H, W, 3] float32 0..1, the picture that is animated.
+    flow: its motion field at the same size.
+    frames: N, the loop's length; frame N would equal frame 0 and is never produced.
+    speed: multiplies the velocity.
+    renderer: 'gather' samples the picture along inverse traces; 'splat' pushes its pixels forward (softmax splatting).
+    integration: how a trace is integrated: 'rk4', 'bilinear' (Euler) or 'nearest' (Euler at rounded positions).
+    """
+
+    picture: torch.Tensor
+    flow: MotionField
+    frames: int = 60
+    speed: float = 1.0
+    renderer: Renderer = "gather"
+    integration: Integration = "rk4"
+    metric: torch.Tensor | None = field(default=None, compare=False)
+    """Softmax splatting metric Z [1, 1, H, W]; None gives every pixel the same weight."""
+
+    def __post_init__(self) -> None:
+        p = self.picture
+        if p.ndim != 4 or p.shape[-1] != 3:
+            raise InputError("image", f"needs shape [1, H, W, 3], not {list(p.shape)}.")
+        if p.shape[0] != 1:
+            raise InputError(
+                "image",
+                f"holds {p.shape[0]} pictures; one loop is made from one picture.",
+                "Choose one with 'Get Image from Batch', or put 'Rebatch Images' (batch size 1) before this node "
+                "to get one loop for each.",
+            )
+        if tuple(p.shape[1:3]) != self.flow.size:
+            raise InputError(
+                "flow",
+                f"was made for a {self.flow.size[1]}x{self.flow.size[0]} picture, "
+                f"the image is {p.shape[2]}x{p.shape[1]}.",
+                "Make the flow from this image, or scale one of them to the other's size.",
+            )
+        if self.frames < 2:
+            raise InputError("frames", f"is {self.frames}; a loop needs at least 2.")
+        if not 0.0 <= self.speed <= 100.0:
+            raise InputError("speed", f"is {self.speed}; it must lie between 0 and 100.")
+        for name, value, allowed in (
+            ("renderer", self.renderer, RENDERERS),
+            ("integration", self.integration, INTEGRATIONS),
+        ):
+            if value not in allowed:
+                raise InputError(name, f"is '{value}'; choose one of {', '.join(allowed)}.")

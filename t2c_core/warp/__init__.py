@@ -1,0 +1,1 @@
+"""The picture carried along the field: integration, splatting, gathering."""

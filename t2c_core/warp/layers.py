@@ -1,0 +1,187 @@
+"""The two layers of every frame: the picture carried forward by i frames and backward by N - i.
+
+Only the fluid's pixels are worked on, as a list of M points; everything else is the source picture and never enters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from ..types import WarpPlan
+from .extend import extend_picture, extend_velocity
+from .integrate import pixel_grid, reversed_traces, traces, unit_step
+from .sample import sample, sample_planes
+from .splat import splat_points
+
+COVERED = 1e-3
+"""Less splatted weight than this counts as a hole."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """One frame before blending.
+
+    forward, backward: [M, C], the carried channels moved forward by i and backward by N - i frames.
+    share: weight of the forward layer, a number or [M]: 1 - i / N, corrected where one layer has holes.
+    """
+
+    forward: torch.Tensor
+    backward: torch.Tensor
+    share: torch.Tensor | float
+
+
+class FluidWarp:
+    """A plan made ready on a device: the fluid's pixels, its extended texture and the unit step along the field.
+
+    indices: [M] int64, the fluid's pixels (mask > 0) in the flattened picture. positions: [M, 2] their (x, y).
+    texture: [H, W, 3], the fluid continued over its borders.
+    """
+
+    def __init__(self, plan: WarpPlan, device: torch.device | str = "cpu") -> None:
+        self.plan, self.device = plan, torch.device(device)
+        mask = plan.flow.mask
+        self.height, self.width = plan.flow.size
+        velocity = plan.flow.velocity.float() * plan.speed
+        fastest = float(torch.linalg.vector_norm(velocity, dim=1).max())
+        self.reach = min(fastest * plan.frames, 0.5 * max(self.height, self.width)) + 2.0
+        self.indices = torch.nonzero(mask[0].reshape(-1) > 0).reshape(-1).to(self.device)
+        self.positions = pixel_grid(self.height, self.width, self.device)[self.indices]
+        self.texture = extend_picture(plan.picture[0], mask[0], self.reach).to(self.device)
+        extended = extend_velocity(velocity, mask).to(self.device)
+        self._onward = unit_step(extended, plan.integration)
+        self._back = unit_step(-extended, plan.integration)
+
+    def layers(self, carried: torch.Tensor) -> Iterator[Layers]:
+        """Yield the N frames' layers of a raster [H, W, C]: colours, and up to four channels that go along."""
+        yield from (self._splat if self.plan.renderer == "splat" else self._gather)(carried)
+
+    def coverage(self) -> Iterator[torch.Tensor]:
+        """Yield for each frame [M] float32: the share of the pixel that real fluid covers, before any filling."""
+        yield from (self._splat_coverage if self.plan.renderer == "splat" else self._gather_coverage)()
+
+    def _inverse_traces(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Where each fluid pixel's forward and backward colours come from, frame by frame."""
+        n, how = self.plan.frames, self.plan.integration
+        forward = traces(self._back, self.positions, n, how)
+        backward = reversed_traces(self._onward, self.positions, n, how)
+        for _, pair in zip(range(n), zip(forward, backward, strict=True), strict=False):
+            yield pair
+
+    def _gather(self, carried: torch.Tensor) -> Iterator[Layers]:
+        # Colours by bicubic look-up; what goes along is smooth and needs no more than bilinear.
+        colours, along = carried[..., :3].contiguous(), carried[..., 3:].contiguous()
+
+        def read(positions: torch.Tensor) -> torch.Tensor:
+            seen = sample(colours, positions, mode="bicubic", outside="mirror")
+            return torch.cat([seen, sample(along, positions, outside="mirror")], 1) if along.shape[-1] else seen
+
+        for i, pair in enumerate(self._inverse_traces()):
+            yield Layers(*map(read, pair), 1.0 - i / self.plan.frames)
+
+    def _gather_coverage(self) -> Iterator[torch.Tensor]:
+        fluid = (self.plan.flow.mask[0] > 0).to(self.device)
+        for i, pair in enumerate(self._inverse_traces()):
+            inside = []
+            for positions in pair:
+                x, y = torch.round(positions).long().unbind(1)
+                within = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
+                inside.append(within & fluid[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
+            yield (inside[0] | inside[1] if i else inside[0]).float()
+
+    def _sources(self, step: torch.Tensor) -> torch.Tensor:
+        """Starting positions [S, 2], in and around the picture, that reach the fluid within N frames along ``step``.
+
+        Found on every fourth pixel and then widened: far fewer points than the whole neighbourhood.
+        """
+        stride, pad = 4, math.ceil(self.reach / 4) * 4
+        rows, columns = (math.ceil((s + 2 * pad) / stride) for s in (self.height, self.width))
+        coarse = pixel_grid(rows, columns, self.device) * stride - pad
+        fluid = (self.plan.flow.mask > 0).float()[None].to(self.device)
+        near = F.max_pool2d(fluid, 2 * stride + 1, 1, stride)[0, 0]
+        hit = torch.zeros(len(coarse), dtype=torch.bool, device=self.device)
+        for positions in traces(step, coarse, self.plan.frames, self.plan.integration):
+            x, y = torch.round(positions).long().unbind(1)
+            within = (x >= -stride) & (x < self.width + stride) & (y >= -stride) & (y < self.height + stride)
+            hit |= within & (near[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)] > 0)
+        chosen = F.max_pool2d(hit.reshape(1, 1, rows, columns).float(), 3, 1, 1)
+        chosen = chosen.repeat_interleave(stride, 2).repeat_interleave(stride, 3)[0, 0]
+        y, x = torch.nonzero(chosen, as_tuple=True)
+        return torch.stack([x - pad - stride // 2, y - pad - stride // 2], 1).float()
+
+    def _splats(self, carried: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Sums [C + 1, M] of what arrives forward and backward, the weights last, frame by frame."""
+        n, how = self.plan.frames, self.plan.integration
+        left, top = (int(self.positions[:, k].min()) for k in (0, 1))
+        width, height = (int(self.positions[:, k].max()) - o + 1 for k, o in ((0, left), (1, top)))
+        offset = torch.tensor([left, top], device=self.device, dtype=torch.float32)
+        read = ((self.positions[:, 1] - top) * width + self.positions[:, 0] - left).long()
+        paths = []
+        for step, order in ((self._onward, traces), (self._back, reversed_traces)):
+            start = self._sources(step)
+            colours = torch.cat([sample(part, start, outside="mirror") for part in carried.split(4, -1)], 1)
+            weight = torch.ones(len(start), 1, device=self.device)
+            if self.plan.metric is not None:
+                z = sample(self.plan.metric[0].permute(1, 2, 0).float().to(self.device), start, outside="mirror")
+                weight = torch.exp(z - z.max())
+            values = torch.cat([colours * weight, weight], 1).T.contiguous()
+            paths.append((values, order(step, start, n, how)))
+        (forward_values, forward), (backward_values, backward) = paths
+        for _, pair in zip(range(n), zip(forward, backward, strict=True), strict=False):
+            yield tuple(
+                splat_points(values, positions - offset, height, width)[:, read]
+                for values, positions in zip((forward_values, backward_values), pair, strict=True)
+            )
+
+    def _splat(self, carried: torch.Tensor) -> Iterator[Layers]:
+        n = self.plan.frames
+        for i, (forward, backward) in enumerate(self._splats(carried)):
+            a = 1.0 - i / n
+            wa, wb = forward[-1].clamp(0, 1), backward[-1].clamp(0, 1)
+            share = a * wa / (a * wa + (1 - a) * wb).clamp_min(1e-12)
+            ca = forward[:-1] / forward[-1].clamp_min(1e-12)
+            cb = backward[:-1] / backward[-1].clamp_min(1e-12)
+            # A layer's hole shows the other layer, so that the blend and its statistics see real colours only.
+            empty_a, empty_b = forward[-1] < COVERED, backward[-1] < COVERED
+            ca, cb = torch.where(empty_a, cb, ca), torch.where(empty_b, ca, cb)
+            both = empty_a & empty_b
+            if both.any():
+                # Not a number until filled: whatever were missed could not pass for a colour.
+                ca, cb = ca.masked_fill(both, torch.nan), cb.masked_fill(both, torch.nan)
+                ca, cb = self._fill(ca, both, carried), self._fill(cb, both, carried)
+            yield Layers(ca.T, cb.T, torch.where(both | (empty_a & empty_b), a, share))
+
+    def _splat_coverage(self) -> Iterator[torch.Tensor]:
+        for forward, backward in self._splats(self.texture):
+            yield torch.maximum(forward[-1], backward[-1]).clamp(0, 1)
+
+    def _fill(self, colours: torch.Tensor, holes: torch.Tensor, carried: torch.Tensor) -> torch.Tensor:
+        """Fill holes [M] in colours [C, M]: the mean of what surrounds them plus the texture's own detail there.
+
+        Pull-push (Gortler et al., "The Lumigraph", 1996): the mean is read from the finest level of an image pyramid
+        on which something known is near.
+        """
+        channels, own = len(colours), carried.permute(2, 0, 1)
+        known = torch.zeros(channels + 1, self.height * self.width, device=self.device)
+        known[:-1, self.indices[~holes]], known[-1, self.indices[~holes]] = colours[:, ~holes], 1.0
+        level = torch.cat([known.reshape(-1, self.height, self.width), own])[None]
+        at, pixels = self.positions[holes], self.indices[holes]
+        detail_of = own.reshape(channels, -1)[:, pixels]
+        filled = torch.full_like(detail_of, torch.nan)
+        open_ = torch.ones(len(at), dtype=torch.bool, device=self.device)
+        scale = 1
+        while open_.any() and max(level.shape[-2:]) > 1:
+            level, scale = F.avg_pool2d(level, 2, ceil_mode=True), 2 * scale
+            mean = sample_planes(level[0], (at[open_] + 0.5) / scale - 0.5)
+            near = mean[channels] > 0.05
+            reached = torch.nonzero(open_).reshape(-1)[near]
+            around = mean[:channels, near] / mean[channels, near]
+            filled[:, reached] = around + detail_of[:, reached] - mean[channels + 1 :, near]
+            open_[reached] = False
+        out = colours.clone()
+        out[:, holes] = filled
+        return out

@@ -1,0 +1,47 @@
+"""Reading a raster at fractional positions, by the fastest exact-enough way of each device."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+# OpenCV cannot make a result with a side of 32768 or more; long lists of points become a table of this width.
+_TABLE_WIDTH = 1024
+_CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+
+
+def _sample_opencv(raster: torch.Tensor, positions: torch.Tensor, mode: str, border: int) -> torch.Tensor:
+    count, channels = len(positions), raster.shape[-1]
+    rows = -(-count // _TABLE_WIDTH)
+    table = np.zeros((rows * _TABLE_WIDTH, 2), np.float32)
+    table[:count] = positions.numpy()
+    table = table.reshape(rows, _TABLE_WIDTH, 2)
+    out = cv2.remap(np.ascontiguousarray(raster.numpy()), table, None, _CV_MODES[mode], borderMode=border)
+    return torch.from_numpy(out.reshape(rows * _TABLE_WIDTH, channels)[:count])
+
+
+def sample(
+    raster: torch.Tensor, positions: torch.Tensor, *, mode: str = "bilinear", outside: str = "edge"
+) -> torch.Tensor:
+    """Values [M, C] of a float32 raster [H, W, C] at pixel positions [M, 2] (x, y; pixel centres at whole numbers).
+
+    mode: 'bilinear' or 'bicubic' (Keys' kernel, a = -0.75, on every device). outside: 'edge' repeats the border,
+    'mirror' reflects about the border pixels. On the CPU cv2.remap does it (positions to 1/32 px; several times
+    faster than grid_sample), elsewhere torch's grid_sample.
+    """
+    if raster.device.type == "cpu" and max(raster.shape[:2]) < 32767:
+        border = cv2.BORDER_REPLICATE if outside == "edge" else cv2.BORDER_REFLECT_101
+        return _sample_opencv(raster, positions, mode, border)
+    height, width = raster.shape[:2]
+    size = torch.tensor([max(width - 1, 1), max(height - 1, 1)], device=raster.device, dtype=torch.float32)
+    grid = (positions * (2.0 / size) - 1.0)[None, None]
+    padding = "border" if outside == "edge" else "reflection"
+    values = F.grid_sample(raster.permute(2, 0, 1)[None], grid, mode=mode, padding_mode=padding, align_corners=True)
+    return values[0, :, 0].T
+
+
+def sample_planes(planes: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Bilinear values [C, M] of planes [C, H, W], any number of them, at positions [M, 2]; the border is repeated."""
+    return torch.cat([sample(p.permute(1, 2, 0), positions).T for p in planes.split(4)])

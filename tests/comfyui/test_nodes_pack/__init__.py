@@ -1,0 +1,62 @@
+"""Nodes for the tests only: values that other packs may hand to ours, but ComfyUI's own nodes cannot make."""
+
+import torch
+from comfy_api.latest import ComfyExtension, io
+
+
+class TestHalf(io.ComfyNode):
+    """IMAGE in half precision."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="T2CTestHalf",
+            category="T2CTest",
+            inputs=[io.Image.Input("image"), io.Mask.Input("mask")],
+            outputs=[io.Image.Output(), io.Mask.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image, mask):
+        return io.NodeOutput(image.half(), mask.half())
+
+
+class TestNotANumber(io.ComfyNode):
+    """IMAGE with one NaN."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="T2CTestNaN", category="T2CTest", inputs=[io.Image.Input("image")], outputs=[io.Image.Output()]
+        )
+
+    @classmethod
+    def execute(cls, image):
+        image = image.clone()
+        image[0, 3, 5, 0] = torch.nan
+        return io.NodeOutput(image)
+
+
+class TestAlpha(io.ComfyNode):
+    """IMAGE with a fourth channel, half transparent."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="T2CTestAlpha", category="T2CTest", inputs=[io.Image.Input("image")], outputs=[io.Image.Output()]
+        )
+
+    @classmethod
+    def execute(cls, image):
+        return io.NodeOutput(torch.cat([image, torch.full_like(image[..., :1], 0.5)], -1))
+
+
+class Nodes(ComfyExtension):
+    """What ComfyUI asks for the list of nodes."""
+
+    async def get_node_list(self):
+        return [TestHalf, TestNotANumber, TestAlpha]
+
+
+async def comfy_entrypoint():
+    return Nodes()
