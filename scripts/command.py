@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     load_workflow(WORKFLOW)
     if not EXAMPLE.is_file():
-        raise ScriptError(f"The example picture {EXAMPLE} is missing; restore it with: git checkout examples")
+        raise ScriptError(f"The example picture {EXAMPLE} is missing; restore it with: git checkout assets")
     theirs = user_comfyui()
     if theirs:
         user_python(theirs)  # complains early

@@ -16,7 +16,7 @@ DATA = RUN / "data"
 PICTURES = RUN / "pictures"
 STATE = RUN / "state.json"
 WORKFLOW = REPO / "workflows" / "picture_to_cinemagraph.json"
-EXAMPLE = REPO / "examples" / "stream.jpg"
+EXAMPLE = REPO / "assets" / "stream.jpg"
 
 
 def venv_python(venv: Path) -> Path:

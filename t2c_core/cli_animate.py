@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     """Render, write and (if asked) measure; returns 0. Raises InputError."""
     kind = _format(args)
     plan = plan_from_arguments(args)
-    loop = LoopRenderer(plan, args.blend, args.anchor, torch.device(args.device))
+    loop = LoopRenderer(plan, args.blend, args.device, anchor=args.anchor)
     with tqdm(total=len(loop), unit="frame", desc="rendering") as bar:
         path = write_loop(
             loop,

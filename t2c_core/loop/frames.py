@@ -17,14 +17,17 @@ def check_frame(frame: Frame) -> None:
         raise InputError("frames", f"every frame needs shape [H, W, 3], not {list(frame.shape)}.")
 
 
-def as_float(frame: Frame) -> torch.Tensor:
-    """[H, W, 3] float32 in 0..1 on the frame's own device; values outside are clamped, NaN raises InputError."""
+def as_float(frame: Frame, *, finite: bool = True) -> torch.Tensor:
+    """[H, W, 3] float32 in 0..1 on the frame's own device; values outside are clamped.
+
+    NaN and infinity raise InputError if ``finite``, otherwise NaN passes.
+    """
     check_frame(frame)
     tensor = torch.as_tensor(frame)
     if tensor.dtype == torch.uint8:
         return tensor.float() / 255.0
     tensor = tensor.detach().float()
-    if not torch.isfinite(tensor).all():
+    if finite and not torch.isfinite(tensor).all():
         raise InputError("frames", "a frame contains NaN or infinite values.", "Check the picture and the flow.")
     return tensor.clamp(0.0, 1.0)
 
@@ -38,5 +41,5 @@ def as_bytes(frame: Frame) -> np.ndarray:
 
 
 def as_array(frame: Frame) -> np.ndarray:
-    """[H, W, 3] float32 in 0..1 in main memory."""
-    return as_float(frame).cpu().numpy()
+    """[H, W, 3] float32 in 0..1 in main memory; NaN passes, for who measures has to see it."""
+    return as_float(frame, finite=False).cpu().numpy()

@@ -30,8 +30,9 @@ class LoopRenderer:
         self,
         plan: WarpPlan,
         blend: str = "contrast",
-        anchor: float = DEFAULT_ANCHOR,
         device: torch.device | str = "cpu",
+        *,
+        anchor: float = DEFAULT_ANCHOR,
     ) -> None:
         if blend not in BLENDS:
             raise InputError("blend", f"is '{blend}'; choose one of {', '.join(BLENDS)}.")

@@ -66,17 +66,21 @@ def _likelihood(features: np.ndarray, where: np.ndarray) -> np.ndarray:
 def _prior(features: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """Probability [H, W] of fluid from colour, texture and nearness to what was drawn."""
     drawn, still = seeds == 1, seeds == 2
-    height, width = seeds.shape
-    near = cv2.distanceTransform((~drawn).astype(np.uint8), cv2.DIST_L2, 5) / max(height, width)
-    fluid_like = drawn if drawn.sum() > 60 else cv2.dilate(drawn.astype(np.uint8), np.ones((5, 5))) > 0
-    # Without (enough) marks of what stays, what lies far from every mark stands for it.
+    wide = np.ones((5, 5), np.uint8)
+    near = cv2.distanceTransform((~drawn).astype(np.uint8), cv2.DIST_L2, 5) / max(seeds.shape)
+    fluid_like = drawn if drawn.sum() > 60 else cv2.dilate(drawn.astype(np.uint8), wide) > 0
+    if not still.any():
+        # Nobody said what stays: as likely as most of what was drawn is alike enough.
+        score = _likelihood(features, fluid_like)
+        odds = np.clip(score - np.quantile(score[fluid_like], 0.05), -6, 6) + 1.5 - 6.0 * near
+        return 1.0 / (1.0 + np.exp(-odds))
     far = near > min(0.12, np.quantile(near, 0.6))
+    marked_still = cv2.dilate(still.astype(np.uint8), wide) > 0
     for _ in range(2):
-        background = (far & ~drawn) | cv2.dilate(still.astype(np.uint8), np.ones((5, 5))).astype(bool)
-        ratio = _likelihood(features, fluid_like) - _likelihood(features, background if background.any() else ~drawn)
+        background = (far & ~drawn) | marked_still
+        ratio = _likelihood(features, fluid_like) - _likelihood(features, background)
         # One mark per region: the farther from it, the stronger the likeness has to be.
-        odds = np.clip(ratio, -6, 6) - 14.0 * near
-        probability = 1.0 / (1.0 + np.exp(-odds))
+        probability = 1.0 / (1.0 + np.exp(14.0 * near - np.clip(ratio, -6, 6)))
         far = (probability < 0.3) & ~drawn
         fluid_like = drawn | (probability > 0.9)
     return probability

@@ -58,7 +58,7 @@ def test_port_taken(tmp_path: Path) -> None:
     [
         (["--port", "70000"], "not a port"),
         (["--frames", "1"], "at least 2"),
-        (["--picture", str(REPO / "examples" / "stream.jpg")], "needs --hints"),
+        (["--picture", str(REPO / "assets" / "stream.jpg")], "needs --hints"),
         (["--hints", "none.json"], "There is no file none.json"),
         (["--hints", str(REPO / "pyproject.toml")], "not valid JSON"),
         (["--ui", "--frames", "9"], "--ui opens the example"),

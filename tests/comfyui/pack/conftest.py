@@ -15,8 +15,8 @@ from PIL import Image
 WIDTH, HEIGHT, FRAMES = 128, 96, 6
 
 REPO = Path(__file__).resolve().parents[3]
-PICTURE = REPO / "examples" / "stream.jpg"
-HINTS = REPO / "examples" / "stream.hints.json"
+PICTURE = REPO / "assets" / "stream.jpg"
+HINTS = REPO / "assets" / "stream.hints.json"
 
 
 @dataclass
