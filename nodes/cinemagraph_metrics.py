@@ -24,11 +24,14 @@ class CinemagraphMetrics(io.ComfyNode):
             search_aliases=["loop quality", "measure loop", "seam", "evaluate cinemagraph"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("images", tooltip="All frames of one loop, in order: from Loop Blend or a loaded video."),
+                io.Image.Input(
+                    "images", tooltip="All frames of one loop, in order: from Loop Blend or a loaded video."
+                ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="What moves, at the frames' size. Without it the flow's mask is used, or the whole picture.",
+                    tooltip="What moves, at the frames' size. Without it the flow's mask is used, or the "
+                    "whole picture.",
                 ),
                 sockets.Flow.Input(
                     "flow",
@@ -38,8 +41,8 @@ class CinemagraphMetrics(io.ComfyNode):
                 io.Image.Input(
                     "source",
                     optional=True,
-                    tooltip="The picture that was animated: what does not move is compared with it instead of the first "
-                    "frame.",
+                    tooltip="The picture that was animated: what does not move is compared with it instead of the "
+                    "first frame.",
                 ),
             ],
             outputs=[
@@ -54,8 +57,8 @@ class CinemagraphMetrics(io.ComfyNode):
                 ),
                 io.Float.Output(
                     display_name="contrast min",
-                    tooltip="Weakest texture contrast in the loop compared with the first frame: 1 is perfect, 0.7 is a "
-                    "plain cross-fade.",
+                    tooltip="Weakest texture contrast in the loop compared with the first frame: 1 is perfect, 0.7 is "
+                    "a plain cross-fade.",
                 ),
                 io.Float.Output(
                     display_name="motion amount",

@@ -55,7 +55,9 @@ class EulerianWarp(io.ComfyNode):
                 ),
             ],
             outputs=[
-                sockets.Warp.Output(display_name="warp", tooltip="For Loop Blend and Save Cinemagraph; holds no frames.")
+                sockets.Warp.Output(
+                    display_name="warp", tooltip="For Loop Blend and Save Cinemagraph; holds no frames."
+                )
             ],
         )
 
@@ -65,7 +67,5 @@ class EulerianWarp(io.ComfyNode):
         cls, image: io.Image.Type, flow: MotionField, frames: int, speed: float, renderer: str, integration: str
     ) -> io.NodeOutput:
         return io.NodeOutput(
-            WarpPlan(
-                one_picture(image), flow, frames=frames, speed=speed, renderer=renderer, integration=integration
-            )
+            WarpPlan(one_picture(image), flow, frames=frames, speed=speed, renderer=renderer, integration=integration)
         )

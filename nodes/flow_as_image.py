@@ -76,8 +76,8 @@ class ImageToFlow(io.ComfyNode):
                     max=1024.0,
                     step=0.1,
                     round=0.0001,
-                    tooltip="Pixels per frame that the brightest and darkest values stand for: the number Flow to Image "
-                    "gave.",
+                    tooltip="Pixels per frame that the brightest and darkest values stand for: the number Flow to "
+                    "Image gave.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -90,9 +90,7 @@ class ImageToFlow(io.ComfyNode):
 
     @classmethod
     @explained(field="image")
-    def execute(
-        cls, image: io.Image.Type, max_speed: float, mask: io.Mask.Type | None = None
-    ) -> io.NodeOutput:
+    def execute(cls, image: io.Image.Type, max_speed: float, mask: io.Mask.Type | None = None) -> io.NodeOutput:
         values = _three_channels(image)
         given = None if mask is None else same_size(one_mask(mask), values)
         return io.NodeOutput(image_to_field(values, max_speed, given))

@@ -93,7 +93,8 @@ class FlowPredictor(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="How much the motion turns along streaks visible in the picture, as in long-exposure water.",
+                    tooltip="How much the motion turns along streaks visible in the picture, as in "
+                    "long-exposure water.",
                 ),
                 io.Float.Input(
                     "perspective",
@@ -101,8 +102,8 @@ class FlowPredictor(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="How much slower the far part moves. Above 0 the bottom is near (a river, the sea), below 0 "
-                    "the top is near (a sky).",
+                    tooltip="How much slower the far part moves. Above 0 the bottom is near (a river, the sea), below "
+                    "0 the top is near (a sky).",
                 ),
                 sockets.Hints.Input(
                     "hints",
@@ -113,7 +114,8 @@ class FlowPredictor(io.ComfyNode):
             outputs=[
                 sockets.Flow.Output(display_name="flow", tooltip="The motion field, in pixels per frame."),
                 io.Image.Output(
-                    display_name="preview", tooltip="The field over the picture: colour is direction, strength is speed."
+                    display_name="preview",
+                    tooltip="The field over the picture: colour is direction, strength is speed.",
                 ),
             ],
         )

@@ -12,7 +12,7 @@ import folder_paths
 import torch
 from comfy_api.latest import InputImpl, Types, io, ui
 
-from ..t2c_core.loop.render import LoopRenderer
+from ..t2c_core.loop.render import DEFAULT_ANCHOR, LoopRenderer
 from ..t2c_core.loop.write import as_rate, write_loop
 from ..t2c_core.types import BLENDS, WarpPlan
 from . import sockets
@@ -43,6 +43,16 @@ class LoopBlend(io.ComfyNode):
                     "strong throughout; 'linear' is the paper's, softer in mid-loop.",
                 ),
                 io.Float.Input(
+                    "anchor",
+                    default=DEFAULT_ANCHOR,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How much the scene's large shapes stay in place while the texture flows through them (for "
+                    "'contrast'). High for streams, falls and surf; 0 where the shapes themselves drift: "
+                    "clouds, smoke.",
+                ),
+                io.Float.Input(
                     "frame_rate",
                     default=30.0,
                     min=1.0,
@@ -70,10 +80,10 @@ class LoopBlend(io.ComfyNode):
 
     @classmethod
     @explained()
-    def execute(cls, warp: WarpPlan, blend: str, frame_rate: float, preview: bool) -> io.NodeOutput:
+    def execute(cls, warp: WarpPlan, blend: str, anchor: float, frame_rate: float, preview: bool) -> io.NodeOutput:
         height, width = warp.picture.shape[1:3]
         rate = as_rate(frame_rate)
-        renderer = LoopRenderer(warp, blend, render_device(height, width))
+        renderer = LoopRenderer(warp, blend, render_device(height, width), anchor=anchor)
         step = progress(len(renderer))
         device = comfy.model_management.intermediate_device()
         frames = torch.empty((len(renderer), height, width, 3), dtype=torch.float32, device=device)

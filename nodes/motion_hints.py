@@ -23,9 +23,9 @@ class MotionHintsNode(io.ComfyNode):
             node_id="MotionHints",
             display_name="Motion Hints",
             category=sockets.CATEGORY,
-            description="Where the water, clouds, smoke or fire goes: arrows along the motion, pins on what stays still, "
-            "brush strokes over what moves or must not move. Coordinates are fractions of the picture, so the same "
-            "hints fit the picture at any size.",
+            description="Where the water, clouds, smoke or fire goes: arrows along the motion, pins on what stays "
+            "still, brush strokes over what moves or must not move. Coordinates are fractions of the picture, so the "
+            "same hints fit the picture at any size.",
             search_aliases=["arrows", "motion brush", "cinemagraph hints", "drag", "draw flow"],
             inputs=[
                 io.Image.Input(

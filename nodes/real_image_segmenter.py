@@ -95,7 +95,9 @@ class RealImageSegmenter(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Mask.Output(display_name="mask", tooltip="1 where the picture moves, 0 where it stays, soft between."),
+                io.Mask.Output(
+                    display_name="mask", tooltip="1 where the picture moves, 0 where it stays, soft between."
+                ),
                 io.Image.Output(
                     display_name="preview", tooltip="The picture with what moves tinted blue and what stays darkened."
                 ),

@@ -11,7 +11,7 @@ from comfy.cli_args import args
 from comfy_api.latest import io, ui
 
 from ..t2c_core.errors import InputError
-from ..t2c_core.loop.render import LoopRenderer
+from ..t2c_core.loop.render import DEFAULT_ANCHOR, LoopRenderer
 from ..t2c_core.loop.write import FORMATS, write_loop
 from ..t2c_core.types import BLENDS, WarpPlan
 from . import sockets
@@ -50,6 +50,16 @@ class SaveCinemagraph(io.ComfyNode):
                     "strong throughout; 'linear' is the paper's, softer in mid-loop.",
                 ),
                 io.Float.Input(
+                    "anchor",
+                    default=DEFAULT_ANCHOR,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How much the scene's large shapes stay in place while the texture flows through them (for "
+                    "'contrast'). High for streams, falls and surf; 0 where the shapes themselves drift: "
+                    "clouds, smoke.",
+                ),
+                io.Float.Input(
                     "frame_rate",
                     default=30.0,
                     min=1.0,
@@ -74,7 +84,9 @@ class SaveCinemagraph(io.ComfyNode):
                     "repeat. Leave it at 1 for the others: they loop by themselves for ever.",
                 ),
             ],
-            outputs=[io.String.Output(display_name="file", tooltip="Full path of the saved file (png: of the folder).")],
+            outputs=[
+                io.String.Output(display_name="file", tooltip="Full path of the saved file (png: of the folder).")
+            ],
         )
 
     @classmethod
@@ -85,13 +97,14 @@ class SaveCinemagraph(io.ComfyNode):
         filename_prefix: str,
         format: str,
         blend: str,
+        anchor: float,
         frame_rate: float,
         quality: int,
         loops: int,
     ) -> io.NodeOutput:
         height, width = warp.picture.shape[1:3]
         path, subfolder = _numbered(filename_prefix, FORMATS[format].suffix, width, height)
-        renderer = LoopRenderer(warp, blend, render_device(height, width))
+        renderer = LoopRenderer(warp, blend, render_device(height, width), anchor=anchor)
         write_loop(
             renderer,
             path,

@@ -38,7 +38,7 @@ def explained(**names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 def error_text(node: Any, error: InputError, names: dict[str, str] | None = None) -> str:
     """'<display name>: <input>: <problem> <remedy>'."""
     name = (names or {}).get(error.input, error.input)
-    return f"{node.GET_SCHEMA().display_name}: {name}: {error.problem} {error.remedy}".rstrip()
+    return f"{node.define_schema().display_name}: {name}: {error.problem} {error.remedy}".rstrip()
 
 
 def pictures(image: torch.Tensor, name: str = "image") -> torch.Tensor:

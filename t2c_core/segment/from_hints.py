@@ -138,7 +138,10 @@ def mask_from_hints(image: torch.Tensor, hints: MotionHints, *, detail: float = 
     upsampled = cv2.resize(probability.astype(np.float32), full[::-1], interpolation=cv2.INTER_CUBIC)
     radius = 2 * max(1, round(1.5 / scale)) + 1
     guide = torch.from_numpy(rgb).permute(2, 0, 1)[None]
-    smooth = guided_blur(guide, torch.from_numpy(upsampled)[None, None], (radius, radius), 1e-3)[0, 0].numpy()
+    # Coefficients on a coarser grid (He & Sun, "Fast Guided Filter", 2015): large pictures would fill the memory.
+    coarser = max(1, int(0.5 / scale))
+    probabilities = torch.from_numpy(upsampled)[None, None]
+    smooth = guided_blur(guide, probabilities, (radius, radius), 1e-3, subsample=coarser)[0, 0].numpy()
     solid = smooth > 0.5
     drawn = _seeds(hints, *full)
     solid = _marked_parts((solid | (drawn == 1)) & (drawn != 2), drawn == 1)

@@ -6,6 +6,7 @@ Which one: T2C_COMFYUI_PATH and T2C_COMFYUI_PYTHON (scripts/test.py sets both), 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from scripts.server import REPO, ComfyServer, RunResult
+
+TEST_NODES = Path(__file__).parent / "test_nodes_pack"
 
 
 def _comfyui() -> tuple[Path, Path]:
@@ -38,7 +41,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     copies a picture into its input folder, ``server.log`` is the file with its output.
     """
     folder, python = _comfyui()
-    with ComfyServer(folder, python, tmp_path_factory.mktemp("comfyui"), cpu=_on_cpu(python)) as running:
+    data = tmp_path_factory.mktemp("comfyui")
+    shutil.copytree(TEST_NODES, data / "custom_nodes" / TEST_NODES.name)
+    with ComfyServer(folder, python, data, cpu=_on_cpu(python)) as running:
         error = running.pack_error()
         if error:
             pytest.fail(error)

@@ -126,7 +126,9 @@ def read_animation(path: Path) -> tuple[np.ndarray, float | None]:
 
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(stream)]), float(stream.average_rate)
+            return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(stream)]), float(
+                stream.average_rate
+            )
     frames, milliseconds = [], 0.0
     with Image.open(path) as animation:
         for index in range(animation.n_frames):

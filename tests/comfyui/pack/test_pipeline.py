@@ -21,10 +21,10 @@ STILL = {
     "mp4": (40, 3.0),
     "mp4-hq": (8, 1.5),
     "webm": (50, 3.5),
-    "gif": (70, 8.0),
+    "gif": (160, 8.0),
     "webp": (60, 4.0),
-    "apng": (0, 0.0),
-    "png": (0, 0.0),
+    "apng": (1, 0.7),
+    "png": (1, 0.7),
 }
 
 
@@ -63,10 +63,13 @@ def test_every_format(name: str, pipeline: Any, server: Any, run_graph: Any, rea
     assert rate == (None if name == "png" else pytest.approx(25.0))
     assert 0.02 < (~still).mean() < 0.9
     largest, mean = STILL[name]
-    # The border between moving and still shares its blocks in the lossy formats.
+    # The border between moving and still shares its blocks in the lossy formats; a gif has 256 colours; where a level
+    # lies between two, the reference from Save Image is cut off while ours are rounded to the nearest.
     error = np.abs(frames.astype(int) - source)[:, still]
     assert error.max() <= largest
     assert error.mean() <= mean
+    if name in ("gif", "apng", "png"):
+        assert (frames[:, still] == frames[0, still]).all()
     steps = np.abs(np.diff(frames.astype(int), axis=0))[:, ~still].mean(axis=(1, 2))
     assert (steps > 1.0).all(), "the fluid stands still"
 
@@ -131,13 +134,15 @@ def test_loop_blend_feeds_core_nodes(pipeline: Any, server: Any, run_graph: Any,
 
 
 def test_previews_are_shown(pipeline: Any, server: Any, run_graph: Any) -> None:
-    graph = pipeline()
+    # A size of its own: what another test has left in the cache is not run again, and shows nothing.
+    size = (136, 88)
+    graph = pipeline(*size)
     preview = graph.add("FlowPreview", image=graph.image, flow=graph.flow)
     result = run_graph(graph.nodes)
     for node in (graph.segmenter, graph.flow, preview):
         entry = result.outputs[node]["images"][0]
         with Image.open(server.data / "temp" / entry["filename"]) as picture:
-            assert picture.size == (WIDTH, HEIGHT)
+            assert picture.size == size
 
 
 def test_flow_survives_the_trip_through_a_picture(pipeline: Any, server: Any, run_graph: Any, read: Any) -> None:
@@ -153,11 +158,9 @@ def test_flow_survives_the_trip_through_a_picture(pipeline: Any, server: Any, ru
 
 
 def test_metrics_of_a_loop(pipeline: Any, run_graph: Any) -> None:
-    graph = pipeline(frames=12)
+    graph = pipeline(width=288, height=384, frames=24)
     blend = graph.add("LoopBlend", warp=graph.warp, preview=False)
-    metrics = graph.add(
-        "CinemagraphMetrics", images=blend, mask=graph.segmenter, flow=graph.flow, source=graph.image
-    )
+    metrics = graph.add("CinemagraphMetrics", images=blend, mask=graph.segmenter, flow=graph.flow, source=graph.image)
     numbers = [graph.add("PreviewAny", source=(metrics, i)) for i in range(1, 5)]
     result = run_graph(graph.nodes)
     seam, error, contrast, amount = (float(result.outputs[n]["text"][0]) for n in numbers)
@@ -260,7 +263,7 @@ def test_cancel_leaves_nothing_and_the_server_serves_on(
 
 
 def test_progress_is_reported(pipeline: Any, run_graph: Any) -> None:
-    graph = pipeline(frames=40)
+    graph = pipeline(width=384, height=512, frames=40)
     graph.add("SaveCinemagraph", warp=graph.warp, filename_prefix="progress/loop")
     seen = []
     run_graph(graph.nodes, on_progress=lambda p: seen.append((p.value, p.total)) if p.total == 40 else None)

@@ -5,20 +5,20 @@ from comfy_api.latest import ComfyExtension, io
 
 
 class TestHalf(io.ComfyNode):
-    """IMAGE in half precision."""
+    """IMAGE and MASK in half precision."""
 
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="T2CTestHalf",
             category="T2CTest",
-            inputs=[io.Image.Input("image"), io.Mask.Input("mask")],
+            inputs=[io.Image.Input("image"), io.Mask.Input("mask", optional=True)],
             outputs=[io.Image.Output(), io.Mask.Output()],
         )
 
     @classmethod
-    def execute(cls, image, mask):
-        return io.NodeOutput(image.half(), mask.half())
+    def execute(cls, image, mask=None):
+        return io.NodeOutput(image.half(), None if mask is None else mask.half())
 
 
 class TestNotANumber(io.ComfyNode):
