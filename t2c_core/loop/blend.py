@@ -18,8 +18,9 @@ from ..warp.sample import sample
 LUMA = (0.299, 0.587, 0.114)
 CELLS = 128
 """The longer side of the statistics' grid, in cells."""
-WINDOW = 2.5
-"""Standard deviation of the statistics' window, in cells: 1/51 of the picture's longer side."""
+WINDOW = 1.5
+"""Standard deviation of the statistics' window, in cells: 1/85 of the picture's longer side."""
+WIDER = 2
 NOISE_FLOOR = 1e-3**2
 """Variance below which there is nothing to restore."""
 LOWEST_GAIN, HIGHEST_GAIN = 0.8, 2.5
@@ -92,6 +93,13 @@ class LocalStatistics:
         """Bilinear values [M, K] of a grid [K, rows, columns], K <= 4."""
         return sample(grid.permute(1, 2, 0), self._at)
 
+    def wide_mean(self, values: torch.Tensor) -> torch.Tensor:
+        """The mean [M] of values [M] over windows WIDER times as wide, at every pixel."""
+        sums, counts = self._sums(values[None]), self._in_cell
+        for _ in range(WIDER**2):
+            sums, counts = self._blur(sums), self._blur(counts)
+        return self._at_pixels(sums / counts.clamp_min(1e-9))[:, 0]
+
     def __call__(self, colours: torch.Tensor) -> Bands:
         """The bands of colours [M, 3]."""
         sums = self._sums(colours.T)
@@ -103,16 +111,31 @@ class LocalStatistics:
         return Bands(mean_at, middle, fine, self._at_pixels(self._blur(energy) / self._in_window))
 
 
-@dataclass(frozen=True)
 class Anchor:
     """Keeps the scene's large shapes in place while the finer texture flows.
 
     A stream's cascades and pools stand still, only what is carried through them moves: every pixel's local mean and
-    local contrast stay the source picture's own (``place``). strength: 0..1.
+    local contrast stay the source picture's own. source: [M, 3], the picture's colours; strength: 0..1.
     """
 
-    place: Bands
-    strength: float
+    def __init__(self, source: torch.Tensor, statistics: LocalStatistics, strength: float) -> None:
+        self.place = statistics(source)
+        self.strength = strength
+        mean = luma(self.place.mean)
+        self._shape = mean - statistics.wide_mean(mean)
+        detail = luma(self.place.middle) + luma(self.place.fine)
+        self._energy = float((detail * (detail + 2 * self._shape)).mean())
+
+    def lift(self, detail: torch.Tensor) -> float:
+        """The factor on carried detail [M, 3] that gives shapes and detail together the source's energy.
+
+        In the source they go together (foam is bright and rough); detail from elsewhere does not, and energy is lost.
+        It solves E[(shape + k detail)^2] = E[(shape + source's detail)^2] for k.
+        """
+        d = luma(detail)
+        together, alone = float((self._shape * d).mean()), max(float((d * d).mean()), 1e-12)
+        k = (max(together**2 + alone * self._energy, 0.0) ** 0.5 - together) / alone
+        return 1.0 + self.strength * (min(max(k, 0.8), 1.25) - 1.0)
 
 
 def contrast_blend(layers: Layers, statistics: LocalStatistics, anchor: Anchor | None = None) -> torch.Tensor:
@@ -124,10 +147,12 @@ def contrast_blend(layers: Layers, statistics: LocalStatistics, anchor: Anchor |
     """
     blended = linear_blend(layers)
     bands = statistics(blended[:, :3])
-    wanted, lowest, goal = blended[:, 3:5].clamp_min(0), LOWEST_GAIN, bands.mean
+    wanted, lowest = blended[:, 3:5].clamp_min(0), LOWEST_GAIN
     if anchor is not None:
         wanted = torch.lerp(wanted, anchor.place.variance, anchor.strength)
-        goal = torch.lerp(goal, anchor.place.mean, anchor.strength)
         lowest *= 1.0 - 0.8 * anchor.strength
     gain = ((wanted + NOISE_FLOOR) / (bands.variance + NOISE_FLOOR)).sqrt().clamp(lowest, HIGHEST_GAIN)
-    return goal.addcmul(gain[:, :1], bands.middle).addcmul_(gain[:, 1:], bands.fine)
+    detail = (gain[:, :1] * bands.middle).addcmul_(gain[:, 1:], bands.fine)
+    if anchor is None:
+        return bands.mean + detail
+    return torch.lerp(bands.mean, anchor.place.mean, anchor.strength).add_(detail, alpha=anchor.lift(detail))

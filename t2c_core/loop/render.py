@@ -12,7 +12,7 @@ from ..warp.extend import extend_velocity
 from ..warp.layers import FluidWarp
 from .blend import Anchor, LocalStatistics, contrast_blend, linear_blend
 
-DEFAULT_ANCHOR = 0.7
+DEFAULT_ANCHOR = 0.8
 
 
 class LoopRenderer:
@@ -65,9 +65,9 @@ class LoopRenderer:
         statistics, anchor, carried = None, None, warp.texture
         if self.blend == "contrast":
             statistics = LocalStatistics(warp.positions, warp.height, warp.width)
-            place = statistics(source)
-            anchor = Anchor(place, self.anchor) if self.anchor else None
-            carried = torch.cat([warp.texture, self._spread(place.variance)], -1)
+            anchor = Anchor(source, statistics, self.anchor) if self.anchor else None
+            variance = (anchor.place if anchor else statistics(source)).variance
+            carried = torch.cat([warp.texture, self._spread(variance)], -1)
         frames = warp.layers(carried)
         next(frames)
         for layers in frames:
