@@ -28,7 +28,8 @@ def _fail(problem: str, remedy: str = "") -> InputError:
 
 
 def _number(value: Any, where: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    # Compared, not converted: JSON may hold whole numbers too large for a float.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
         raise _fail(f"{where} must be a number, not {json.dumps(value, default=str)[:40]}.")
     if not low <= value <= high:
         raise _fail(f"{where} is {value:g}; it must lie between {low:g} and {high:g}.")
@@ -86,16 +87,16 @@ def parse_hints(text: str) -> MotionHints:
         raise _fail(f"the text is {len(text) / 1e6:.1f} MB long; at most {MAX_TEXT / 1e6:.0f} MB are read.")
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise _fail(f"is not valid JSON ({error}).", "Clear the field to start again.") from None
     if not isinstance(data, dict):
         raise _fail("must be a JSON object with 'arrows', 'pins' and 'strokes'.")
     version = data.get("version", VERSION)
-    if version != VERSION:
-        raise _fail(f"has version {version!r}; this pack reads version {VERSION}.", "Update the pack.")
+    if isinstance(version, bool) or version != VERSION:
+        raise _fail(f"has version {repr(version)[:40]}; this pack reads version {VERSION}.", "Update the pack.")
     unknown = set(data) - {"version", "arrows", "pins", "strokes"}
     if unknown:
-        raise _fail(f"has unknown entries: {', '.join(sorted(unknown))}.", "Known: arrows, pins, strokes.")
+        raise _fail(f"has unknown entries: {', '.join(sorted(unknown))[:200]}.", "Known: arrows, pins, strokes.")
     lists = {}
     for name in ("arrows", "pins", "strokes"):
         lists[name] = data.get(name, [])
@@ -136,7 +137,8 @@ def to_pixels(points: tuple[Point, ...], height: int, width: int) -> np.ndarray:
 def draw_polyline(canvas: np.ndarray, points: tuple[Point, ...], radius: float, value: int = 1) -> None:
     """Draw a round-ended line of the given radius (px) into a uint8 [H, W] canvas, in place."""
     pixels = np.rint(to_pixels(points, *canvas.shape)).astype(np.int32)
-    thickness = max(1, round(2 * radius + 1))
+    # OpenCV draws a line of an even thickness t about t + 1 pixels wide, as a circle of radius t / 2 is.
+    thickness = max(1, 2 * round(radius))
     if len(pixels) == 1:
         cv2.circle(canvas, tuple(map(int, pixels[0])), max(0, round(radius)), value, -1)
     else:

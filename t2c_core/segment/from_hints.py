@@ -32,7 +32,7 @@ def _seeds(hints: MotionHints, height: int, width: int) -> np.ndarray:
     longer = max(height, width)
     seeds = np.zeros((height, width), np.uint8)
     for arrow in hints.arrows:
-        draw_polyline(seeds, arrow.points, 0.004 * longer, 1)
+        draw_polyline(seeds, arrow.points, 0.0055 * longer, 1)
     strokes = rasterise_strokes(hints, height, width)
     seeds[strokes > 0] = strokes[strokes > 0]
     for x, y in np.rint(to_pixels(hints.pins, height, width)).astype(int) if hints.pins else ():

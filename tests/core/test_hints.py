@@ -174,7 +174,7 @@ def test_a_stroke_leaves_at_least_one_pixel(radius):
         assert canvas[4, 4] == 1
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 96), (150, 225), (601, 901), (1200, 1800)])
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (151, 227), (601, 901), (1200, 1800)])
 def test_strokes_cover_the_same_part_of_the_picture_at_any_size(height, width):
     hints = MotionHints(
         strokes=(Stroke(((0.2, 0.3), (0.5, 0.7), (0.8, 0.3)), 0.04), Stroke(((0.5, 0.2),), 0.06, "freeze"))
@@ -182,8 +182,11 @@ def test_strokes_cover_the_same_part_of_the_picture_at_any_size(height, width):
     reference = rasterise_strokes(hints, 2400, 3600)
     drawn = rasterise_strokes(hints, height, width)
     assert drawn.shape == (height, width)
-    for value in (1, 2):
-        assert (drawn == value).mean() == pytest.approx((reference == value).mean(), rel=0.12 if height < 150 else 0.06)
+    # A stroke's edge is right to a pixel: on a small picture that is a larger part of it.
+    for value, border in ((1, 2 * 1.1 * height), (2, 2 * math.pi * 0.06 * width)):
+        wrong = abs((drawn == value).mean() - (reference == value).mean()) * drawn.size
+        assert wrong <= 0.75 * border
+        assert wrong <= 0.2 * (drawn == value).sum()
 
 
 def test_the_last_stroke_wins():

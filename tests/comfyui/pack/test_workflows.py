@@ -1,0 +1,100 @@
+"""The example workflows: complete, made of core nodes and ours alone, and they run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scripts.paths import REPO
+from scripts.server import PACK_NAME
+from scripts.workflow_api import load_workflow, to_api
+
+WORKFLOWS = sorted((REPO / "workflows").glob("*.json"))
+DATA = REPO / "tests" / "data"
+EDITOR_ONLY = {"MarkdownNote", "Note", "Reroute", "PrimitiveNode"}
+
+
+def test_there_are_workflows() -> None:
+    assert "picture_to_cinemagraph" in {w.stem for w in WORKFLOWS}
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda f: f.stem)
+def test_nodes_are_core_or_ours(file: Path, object_info: dict[str, Any]) -> None:
+    modules = {
+        n["type"]: object_info[n["type"]]["python_module"]
+        for n in load_workflow(file)["nodes"]
+        if n["type"] not in EDITOR_ONLY
+    }
+    for name, module in modules.items():
+        assert module in ("nodes", f"custom_nodes.{PACK_NAME}") or module.startswith("comfy_extras."), (name, module)
+    assert file.with_suffix(".jpg").stat().st_size < 200_000
+
+
+def test_converter_agrees_with_the_page(object_info: dict[str, Any]) -> None:
+    """picture_to_cinemagraph.api.json is what ComfyUI's own page made of the workflow (app.graphToPrompt)."""
+    made = to_api(load_workflow(REPO / "workflows" / "picture_to_cinemagraph.json"), object_info)
+    page = json.loads((DATA / "picture_to_cinemagraph.api.json").read_text(encoding="utf-8"))
+
+    def essential(graph: dict[str, Any]) -> dict[str, Any]:
+        return {k: (node["class_type"], node["inputs"]) for k, node in graph.items()}
+
+    assert essential(made) == essential(page)
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda f: f.stem)
+def test_it_is_offered_as_a_template(file: Path, server: Any) -> None:
+    offered = server.client.get("/workflow_templates")
+    assert file.stem in offered[PACK_NAME]
+    with urllib.request.urlopen(f"{server.url}/api/workflow_templates/{PACK_NAME}/{file.name}", timeout=20) as answer:
+        assert json.load(answer) == load_workflow(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda f: f.stem)
+def test_it_runs(file: Path, server: Any, run_graph: Any, object_info: dict[str, Any], picture: str, read: Any) -> None:
+    graph = copy.deepcopy(to_api(load_workflow(file), object_info))
+    frames = 12
+    for node in graph.values():
+        if node["class_type"] == "EulerianWarp":
+            node["inputs"]["frames"] = frames
+    files = run_graph(graph).files
+    assert sorted(f.suffix for f in files) == [".mp4", ".webp"]
+    for path in files:
+        shown, rate = read(path)
+        assert shown.shape == (frames, 1024, 792, 3)
+        assert rate == pytest.approx(30, rel=0.02)
+        # The left upper corner is rock, the lower middle water.
+        steps = np.abs(np.diff(shown.astype(int), axis=0)).mean(axis=(0, 3))
+        assert steps[:150, :150].mean() < 1.0
+        assert steps[850:1000, 250:550].mean() > 4.0
+
+
+@pytest.mark.slow
+def test_saving_full_hd_does_not_grow_with_the_length(
+    pipeline: Any, server: Any, run_graph: Any, object_info: dict[str, Any]
+) -> None:
+    status = Path(f"/proc/{server.process.pid}/status")
+    if not status.exists():
+        pytest.skip("needs /proc to see another process's memory")
+
+    def peak() -> float:
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
+    peaks = [peak()]
+    graph = pipeline(width=1920, height=1080)
+    graph.add("SaveCinemagraph", warp=graph.warp, filename_prefix="memory/loop")
+    for frames in (40, 120):
+        graph.nodes[graph.warp]["inputs"]["frames"] = frames
+        run_graph(graph.nodes)
+        peaks.append(peak())
+    before, short, long = peaks
+    assert long - before < 1536, f"{peaks} MiB"
+    # 80 more frames held as floats would take 1900 MiB, as bytes 475 MiB.
+    assert long - short < 200, f"{peaks} MiB"
