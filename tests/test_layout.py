@@ -140,3 +140,11 @@ def test_no_file_names_a_path_of_one_machine():
         if MACHINE_PATHS.search(line)
     }
     assert not found
+
+
+def test_requirements_txt_lists_what_pyproject_does() -> None:
+    """ComfyUI's managers install from requirements.txt, everything else from pyproject.toml."""
+    listed = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    declared = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    assert listed == re.findall(r'"([^"]+)"', declared[1])
