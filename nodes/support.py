@@ -105,9 +105,12 @@ def handed_on(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def render_device(height: int, width: int) -> torch.device:
-    """Where frames are rendered: the graphics card if there is one (room is made on it first), else the CPU."""
+    """Where frames are rendered: a CUDA card if there is one (room is made on it first), else the CPU.
+
+    Not on MPS and others: their torch lacks bicubic grid_sample, and OpenCV on the CPU is fast.
+    """
     device = comfy.model_management.get_torch_device()
-    if device.type not in ("cuda", "mps"):
+    if device.type != "cuda":
         return torch.device("cpu")
     comfy.model_management.free_memory(RENDER_BYTES_PER_PIXEL * height * width, device)
     return device

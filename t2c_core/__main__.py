@@ -21,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"t2c_core: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"t2c_core: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("t2c_core: interrupted; nothing was written.", file=sys.stderr)
         return 130

@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("--incompressibility", type=float, default=0.5, help="0..1")
     parser.add_argument("--feather", type=float, default=3.0, help="soft edge of the mask in pixels")
     parser.add_argument("--quality", type=int, default=90, help="1..100")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--previews", action="store_true", help="also write mask, flow and contact sheet as PNG")
     parser.add_argument("--measure", action="store_true", help="print the loop's figures before encoding")
     parser.set_defaults(run=run)
@@ -110,9 +110,12 @@ def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
 def run(args: argparse.Namespace) -> int:
     """Render, write and (if asked) measure; returns 0. Raises InputError."""
     kind = _format(args)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device", "is 'cuda', but torch finds no CUDA card.", "Use 'cpu'.")
     plan = plan_from_arguments(args)
     loop = LoopRenderer(plan, args.blend, args.device, anchor=args.anchor)
-    with tqdm(total=len(loop), unit="frame", desc="rendering") as bar:
+    # The delay keeps the bar out of the way of a refusal before the first frame.
+    with tqdm(total=len(loop), unit="frame", desc="rendering", delay=0.1) as bar:
         path = write_loop(
             loop,
             args.output,

@@ -16,6 +16,7 @@ They are solved by conjugate gradients with pyamg's smoothed aggregation as prec
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -123,9 +124,15 @@ class _Energy:
         if 2 * self.n <= DIRECT_UNKNOWNS:
             return spl.spsolve(matrix.tocsc(), self.rhs)
         constants = np.kron(np.eye(2), np.ones((self.n, 1)))
-        preconditioner = pyamg.smoothed_aggregation_solver(
-            matrix, B=constants, symmetry="symmetric", max_coarse=300
-        ).aspreconditioner()
+        # pyamg draws its start vectors from NumPy's global generator: fixed here, so that a field can be repeated.
+        state = np.random.get_state()
+        np.random.seed(0)
+        try:
+            preconditioner = pyamg.smoothed_aggregation_solver(
+                matrix, B=constants, symmetry="symmetric", max_coarse=300
+            ).aspreconditioner()
+        finally:
+            np.random.set_state(state)
         solution, _ = spl.cg(matrix, self.rhs, x0=start, rtol=1e-5, maxiter=300, M=preconditioner)
         return solution
 
@@ -169,7 +176,9 @@ def _bilinear_rows(grid: _Grid, positions: np.ndarray) -> tuple[sp.csr_matrix, n
     cells = np.stack([grid.index[y0 + dy, x0 + dx] for dy in (0, 1) for dx in (0, 1)], 1)
     weights = np.stack([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx], 1) * (cells >= 0)
     total = weights.sum(1)
-    kept = np.flatnonzero(total > 0.05)
+    fractions = (positions + 0.5) * grid.scale[::-1] / (width, height)
+    within = ((fractions > -1e-6) & (fractions < 1 + 1e-6)).all(1)
+    kept = np.flatnonzero((total > 0.05) & within)
     weights = weights[kept] / total[kept, None]
     cells = np.maximum(cells[kept], 0)
     k = np.repeat(np.arange(len(kept)), 4)
@@ -246,6 +255,8 @@ def solve_flow(
             raise InputError(name, f"is {value}; it must lie between {low:g} and 1.")
     if not 0.0 <= speed <= 64.0:
         raise InputError("speed", f"is {speed}; it must lie between 0 and 64.")
+    if angle is not None and not math.isfinite(angle):
+        raise InputError("angle", f"is {angle}; it must be a finite number of degrees.")
     size = tuple(mask.shape[-2:])
     if tuple(image.shape[1:3]) != size:
         raise InputError("mask", f"is {size[1]}x{size[0]}, the image {image.shape[2]}x{image.shape[1]}.")

@@ -74,7 +74,7 @@ def _prior(features: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         score = _likelihood(features, fluid_like)
         odds = np.clip(score - np.quantile(score[fluid_like], 0.05), -6, 6) + 1.5 - 6.0 * near
         return 1.0 / (1.0 + np.exp(-odds))
-    far = near > min(0.12, np.quantile(near, 0.6))
+    far = near > min(0.3, np.quantile(near, 0.6))
     marked_still = cv2.dilate(still.astype(np.uint8), wide) > 0
     for _ in range(2):
         background = (far & ~drawn) | marked_still
@@ -141,7 +141,9 @@ def mask_from_hints(image: torch.Tensor, hints: MotionHints, *, detail: float = 
     # Coefficients on a coarser grid (He & Sun, "Fast Guided Filter", 2015): large pictures would fill the memory.
     coarser = max(1, int(0.5 / scale))
     probabilities = torch.from_numpy(upsampled)[None, None]
-    smooth = guided_blur(guide, probabilities, (radius, radius), 1e-3, subsample=coarser)[0, 0].numpy()
+    smooth = upsampled
+    if min(full) > radius:  # the filter mirrors the picture at its border, which a narrower one is too small for
+        smooth = guided_blur(guide, probabilities, (radius, radius), 1e-3, subsample=coarser)[0, 0].numpy()
     solid = smooth > 0.5
     drawn = _seeds(hints, *full)
     solid = _marked_parts((solid | (drawn == 1)) & (drawn != 2), drawn == 1)

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 DEEPEST = 96
+OWN = 0.1
+"""Where the mask is fainter than this the pixel shows its surroundings, not fluid: no texture to carry."""
 
 
 def _nearest_fluid(fluid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,11 +47,11 @@ def _depth(fluid: np.ndarray, y: np.ndarray, x: np.ndarray, ny: np.ndarray, nx: 
 def extend_picture(picture: torch.Tensor, mask: torch.Tensor, reach: float) -> torch.Tensor:
     """The picture [H, W, 3] with the fluid's texture continued up to ``reach`` px beyond its mask [H, W].
 
-    Fluid pixels (mask > 0.5, or > 0 if there are none) are unchanged. float32 on the CPU.
+    Fluid pixels (mask > 0.1, or > 0 if there are none) are unchanged. float32 on the CPU.
     """
     image = picture.float().cpu().numpy()
     m = mask.float().cpu().numpy()
-    fluid = m > 0.5 if (m > 0.5).any() else m > 0
+    fluid = m > OWN if (m > OWN).any() else m > 0
     if fluid.all() or not fluid.any():
         return torch.from_numpy(image.copy())
     distance = cv2.distanceTransform((~fluid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)

@@ -182,6 +182,8 @@ class FluidWarp:
             around = mean[:channels, near] / mean[channels, near]
             filled[:, reached] = around + detail_of[:, reached] - mean[channels + 1 :, near]
             open_[reached] = False
+        # Nothing known anywhere (all of it has left the picture): the texture of the place itself.
+        filled[:, open_] = detail_of[:, open_]
         out = colours.clone()
         out[:, holes] = filled
         return out

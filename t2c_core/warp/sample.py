@@ -12,8 +12,24 @@ _TABLE_WIDTH = 1024
 _CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
 
+def _fold(raster: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same mirror image in a form OpenCV can work with.
+
+    It folds a far position back one picture at a time, and never comes to an end where a side is a single pixel.
+    """
+    height, width, channels = raster.shape
+    raster = raster.expand(max(height, 2), max(width, 2), channels)
+    if len(positions) and float(positions.abs().max()) > 16 * max(height, width, 2):
+        period = 2.0 * torch.tensor([max(width - 1, 1), max(height - 1, 1)])
+        folded = positions.remainder(period)
+        positions = torch.minimum(folded, period - folded)
+    return raster, positions
+
+
 def _sample_opencv(raster: torch.Tensor, positions: torch.Tensor, mode: str, border: int) -> torch.Tensor:
     count, channels = len(positions), raster.shape[-1]
+    if not count:
+        return raster.new_zeros(0, channels)
     rows = -(-count // _TABLE_WIDTH)
     table = np.zeros((rows * _TABLE_WIDTH, 2), np.float32)
     table[:count] = positions.numpy()
@@ -32,8 +48,9 @@ def sample(
     faster than grid_sample), elsewhere torch's grid_sample.
     """
     if raster.device.type == "cpu" and max(raster.shape[:2]) < 32767:
-        border = cv2.BORDER_REPLICATE if outside == "edge" else cv2.BORDER_REFLECT_101
-        return _sample_opencv(raster, positions, mode, border)
+        if outside == "edge":
+            return _sample_opencv(raster, positions, mode, cv2.BORDER_REPLICATE)
+        return _sample_opencv(*_fold(raster, positions), mode, cv2.BORDER_REFLECT_101)
     height, width = raster.shape[:2]
     size = torch.tensor([max(width - 1, 1), max(height - 1, 1)], device=raster.device, dtype=torch.float32)
     grid = (positions * (2.0 / size) - 1.0)[None, None]

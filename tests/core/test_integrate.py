@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import math
+import os
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from t2c_core.errors import InputError
+from t2c_core.types import INTEGRATIONS
+from t2c_core.warp import integrate
+from t2c_core.warp.integrate import displacement, pixel_grid, reversed_traces, traces, unit_step
+
+VECTORS = Path(os.environ.get("T2C_VECTORS") or Path(__file__).parents[1] / "data")
+
+
+def uniform(x: float, y: float, height: int = 9, width: int = 13) -> torch.Tensor:
+    return torch.tensor([x, y]).reshape(1, 2, 1, 1).expand(1, 2, height, width).contiguous()
+
+
+def rotation(size: int, turns_per_frame: float) -> torch.Tensor:
+    """Rigid rotation about the middle pixel, [1, 2, size, size]; turns clockwise on the screen."""
+    x, y = (pixel_grid(size, size) - (size - 1) / 2).T.reshape(2, size, size)
+    return (2 * math.pi * turns_per_frame * torch.stack([-y, x]))[None]
+
+
+def noise_field(height: int, width: int, seed: int = 0, speed: float = 1.5) -> torch.Tensor:
+    small = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(seed))
+    return speed * F.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def every_position(field: torch.Tensor, steps: int, integration: str, **options) -> tuple[list, list]:
+    step, start = unit_step(field, integration), pixel_grid(*field.shape[-2:])
+    onward = list(traces(step, start, steps, integration))
+    return onward, list(reversed_traces(step, start, steps, integration, **options))
+
+
+def test_the_published_integration():
+    """The reference code's own displacements after 12 steps."""
+    with np.load(VECTORS / "video.npz") as stored:
+        seed, size, expected = int(stored["seed"]), int(stored["size"]), stored["displacement_12"]
+    small = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(seed + 22))
+    flow = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False) * 1.5
+    flow[..., : size // 3] = 0
+    ours = displacement(flow, 12, "nearest")[:, :, ::2, ::2].numpy()
+    assert ours.shape == expected.shape
+    assert np.abs(ours - expected).max() < 1e-4
+    # The vectors must exercise both rules: pixels that leave and are marked, and pixels that never move.
+    assert (expected == size + 1).any() and (expected == 0).any()
+
+
+def test_pixel_grid_runs_row_by_row():
+    assert pixel_grid(2, 3).tolist() == [[0, 0], [1, 0], [2, 0], [0, 1], [1, 1], [2, 1]]
+    assert pixel_grid(1, 1).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("integration", INTEGRATIONS)
+@pytest.mark.parametrize("size", [(9, 13), (31, 5), (1, 1), (1, 7)])
+def test_uniform_motion(integration, size):
+    step = unit_step(uniform(0.5, -0.25, *size), integration)
+    assert step.shape == (*size, 2) and step.dtype == torch.float32
+    torch.testing.assert_close(step, torch.tensor([0.5, -0.25]).expand(*size, 2), atol=1e-5, rtol=0)
+    if integration != "nearest":
+        moved = displacement(uniform(0.5, -0.25, *size), 7, integration)
+        torch.testing.assert_close(moved, uniform(3.5, -1.75, *size), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("integration", INTEGRATIONS)
+def test_no_steps_and_no_speed(integration):
+    assert not displacement(uniform(3.0, 1.0), 0, integration).any()
+    assert not displacement(uniform(0.0, 0.0), 50, integration).any()
+
+
+def test_half_precision_comes_out_as_float32():
+    field = noise_field(11, 17)
+    for integration in INTEGRATIONS:
+        step = unit_step(field.half(), integration)
+        assert step.dtype == torch.float32
+        torch.testing.assert_close(step, unit_step(field.half().float(), integration))
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: unit_step(uniform(1, 0), "euler"), lambda: displacement(uniform(1, 0), 1, "")]
+)
+def test_unknown_integration(call):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert caught.value.input == "integration"
+    assert "rk4" in str(caught.value)
+
+
+def test_negative_steps():
+    with pytest.raises(InputError) as caught:
+        displacement(uniform(1, 0), -1)
+    assert caught.value.input == "steps"
+
+
+def test_nearest_marks_what_has_left():
+    moved = displacement(uniform(1.0, 0.0, 5, 8), 3, "nearest")[0]
+    assert (moved[:, :, 5:] == 9).all(), "columns 5..7 leave a picture 8 wide within 3 frames"
+    assert (moved[0, :, :5] == 3).all() and (moved[1, :, :5] == 0).all()
+
+
+def test_nearest_reads_the_rounded_position():
+    field = uniform(0.0, 0.0, 1, 6)
+    field[0, 0, 0, :3] = torch.tensor([0.6, 1.4, 0.5])
+    # 0 -> 0.6 (rounds to 1) -> 2.0 (reads 2) -> 2.5 (rounds to 2, the even one) -> 3.0 (reads 3: stands still)
+    positions = [float(displacement(field, k, "nearest")[0, 0, 0, 0]) for k in range(6)]
+    assert positions == pytest.approx([0.0, 0.6, 2.0, 2.5, 3.0, 3.0], abs=1e-6)
+
+
+def test_rk4_closes_the_circle_and_euler_drifts():
+    size, turn = 65, 40
+    field = rotation(size, 1 / turn)
+    distance = (pixel_grid(size, size) - 32).norm(dim=1).reshape(size, size)
+    inside = (distance > 8) & (distance < 24)
+    drift = {how: displacement(field, turn, how)[0].norm(dim=0)[inside] for how in ("rk4", "bilinear")}
+    assert drift["rk4"].max() < 0.25, "a full turn comes back to where it began"
+    # Euler's radius grows by sqrt(1 + w^2) a frame.
+    growth = (1 + (2 * math.pi / turn) ** 2) ** (turn / 2) - 1
+    near = (distance > 8) & (distance < 15)
+    measured = (displacement(field, turn, "bilinear")[0].norm(dim=0) / distance)[near]
+    assert drift["bilinear"].median() > 2.0
+    assert float(measured.median()) == pytest.approx(growth, rel=0.15)
+
+
+def test_rk4_quarter_turn_lands_where_it_should():
+    size = 65
+    moved = displacement(rotation(size, 1 / 40), 10, "rk4")[0]
+    at = pixel_grid(size, size).T.reshape(2, size, size) - 32
+    expected = torch.stack([-at[1], at[0]]) - at
+    inside = at.norm(dim=0) < 24
+    assert (moved - expected)[:, inside].abs().max() < 0.1
+
+
+@pytest.mark.parametrize("integration", INTEGRATIONS)
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 12, 16, 17])
+@pytest.mark.parametrize("stored_bytes", [0, 2**30])
+def test_reversed_traces_are_the_traces_reversed(integration, steps, stored_bytes):
+    onward, back = every_position(noise_field(11, 17), steps, integration, stored_bytes=stored_bytes)
+    assert len(onward) == len(back) == steps + 1
+    for ours, theirs in zip(back, reversed(onward), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_traces_agree_with_displacement():
+    field = noise_field(21, 9, speed=0.7)
+    onward, _ = every_position(field, 6, "rk4")
+    torch.testing.assert_close((onward[6] - onward[0]).T.reshape(1, 2, 21, 9), displacement(field, 6, "rk4"))
+
+
+@pytest.mark.parametrize(("stored_bytes", "per_frame"), [(2**30, 1.0), (0, 2.0)])
+def test_look_ups_grow_linearly_with_the_frames(monkeypatch, stored_bytes, per_frame):
+    original, calls = integrate.sample, []
+    monkeypatch.setattr(integrate, "sample", lambda *a, **k: calls.append(1) or original(*a, **k))
+    step, start = unit_step(noise_field(8, 8)), pixel_grid(8, 8)
+    counts = []
+    for steps in (100, 200, 400):
+        calls.clear()
+        assert sum(1 for _ in reversed_traces(step, start, steps, "rk4", stored_bytes)) == steps + 1
+        counts.append(len(calls))
+    assert counts[0] >= 100, "the look-ups are counted at all"
+    assert all(c <= per_frame * n for c, n in zip(counts, (100, 200, 400), strict=True))
+
+
+def test_check_points_keep_few_positions(monkeypatch):
+    """With check points about 2 sqrt(N) position lists exist at a time, not N."""
+    alive, most = set(), 0
+    original = integrate._advance
+
+    def watched(*args):
+        nonlocal most
+        out = original(*args)
+        key = id(out)
+        alive.add(key)
+        weakref.finalize(out, alive.discard, key)
+        most = max(most, len(alive))
+        return out
+
+    monkeypatch.setattr(integrate, "_advance", watched)
+    for _ in reversed_traces(unit_step(noise_field(8, 8)), pixel_grid(8, 8), 400, "rk4", 0):
+        pass
+    assert 20 <= most <= 50
+
+
+@pytest.mark.parametrize("integration", INTEGRATIONS)
+def test_huge_speed_stays_finite(integration):
+    moved = displacement(noise_field(7, 12, speed=1e6), 30, integration)
+    assert torch.isfinite(moved).all()
