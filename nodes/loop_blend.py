@@ -12,10 +12,11 @@ import folder_paths
 import torch
 from comfy_api.latest import InputImpl, Types, io, ui
 
-from ..t2c_core.loop.render import DEFAULT_ANCHOR, LoopRenderer
+from ..t2c_core.loop.render import LoopRenderer
 from ..t2c_core.loop.write import as_rate, write_loop
-from ..t2c_core.types import BLENDS, WarpPlan
+from ..t2c_core.types import WarpPlan
 from . import sockets
+from .blend_inputs import blend_inputs
 from .support import explained, handed_on, progress, render_device
 
 PREVIEW_SIZE = 512
@@ -35,23 +36,7 @@ class LoopBlend(io.ComfyNode):
             search_aliases=["seamless loop", "crossfade", "cinemagraph frames", "render loop"],
             inputs=[
                 sockets.Warp.Input("warp", tooltip="From Eulerian Warp."),
-                io.Combo.Input(
-                    "blend",
-                    options=list(BLENDS),
-                    default="contrast",
-                    tooltip="How the two ends of the motion are cross-faded. 'contrast' keeps the texture equally "
-                    "strong throughout; 'linear' is the paper's, softer in mid-loop.",
-                ),
-                io.Float.Input(
-                    "anchor",
-                    default=DEFAULT_ANCHOR,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="How much the scene's large shapes stay in place while the texture flows through them (for "
-                    "'contrast'). High for streams, falls and surf; 0 where the shapes themselves drift: "
-                    "clouds, smoke.",
-                ),
+                *blend_inputs(),
                 io.Float.Input(
                     "frame_rate",
                     default=30.0,

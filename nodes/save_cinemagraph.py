@@ -11,10 +11,11 @@ from comfy.cli_args import args
 from comfy_api.latest import io, ui
 
 from ..t2c_core.errors import InputError
-from ..t2c_core.loop.render import DEFAULT_ANCHOR, LoopRenderer
+from ..t2c_core.loop.render import LoopRenderer
 from ..t2c_core.loop.write import FORMATS, write_loop
-from ..t2c_core.types import BLENDS, WarpPlan
+from ..t2c_core.types import WarpPlan
 from . import sockets
+from .blend_inputs import blend_inputs
 from .support import explained, progress, render_device
 
 FORMAT_HELP = "; ".join(f"{name}: {kind.description}" for name, kind in FORMATS.items())
@@ -42,23 +43,7 @@ class SaveCinemagraph(io.ComfyNode):
                     "%height%, %year%, %month%, %day%.",
                 ),
                 io.Combo.Input("format", options=list(FORMATS), default="mp4", tooltip=f"{FORMAT_HELP}."),
-                io.Combo.Input(
-                    "blend",
-                    options=list(BLENDS),
-                    default="contrast",
-                    tooltip="How the two ends of the motion are cross-faded. 'contrast' keeps the texture equally "
-                    "strong throughout; 'linear' is the paper's, softer in mid-loop.",
-                ),
-                io.Float.Input(
-                    "anchor",
-                    default=DEFAULT_ANCHOR,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="How much the scene's large shapes stay in place while the texture flows through them (for "
-                    "'contrast'). High for streams, falls and surf; 0 where the shapes themselves drift: "
-                    "clouds, smoke.",
-                ),
+                *blend_inputs(),
                 io.Float.Input(
                     "frame_rate",
                     default=30.0,
