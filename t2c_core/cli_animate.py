@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import torch
@@ -69,10 +70,10 @@ def _angle(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return float(text)
+        angle = float(text)
     except ValueError:
         angle = angle_from_text(text)
-    if angle is None:
+    if angle is None or not math.isfinite(angle):
         raise InputError("direction", f"'{text}' is neither an angle nor a known phrase.", "Try 'right to left'.")
     return angle
 
@@ -112,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
     kind = _format(args)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device", "is 'cuda', but torch finds no CUDA card.", "Use 'cpu'.")
+    if args.output.exists() and args.picture.exists() and args.output.samefile(args.picture):
+        raise InputError("output", f"'{args.output}' is the picture itself.", "Give the loop another name.")
     plan = plan_from_arguments(args)
     loop = LoopRenderer(plan, args.blend, args.device, anchor=args.anchor)
     # The delay keeps the bar out of the way of a refusal before the first frame.

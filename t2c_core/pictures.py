@@ -11,18 +11,36 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .errors import InputError
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey levels of 16 bits or floats in 0..1 scaled to 8 bits: Pillow's own conversion cuts them off at 255."""
+    if image.mode.startswith("I"):
+        levels = np.asarray(image, np.float32) / 257.0
+    elif image.mode == "F":
+        levels = np.nan_to_num(np.asarray(image, np.float32)) * 255.0
+    else:
+        return image
+    return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
+
+
+def _open(path: str | Path, input: str) -> Image.Image:
+    """The picture in a file, read and turned upright. Raises InputError(input)."""
+    try:
+        with Image.open(path) as opened:
+            return _eight_bits(ImageOps.exif_transpose(opened))
+    except FileNotFoundError:
+        raise InputError(input, f"'{path}' does not exist.") from None
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError(input, f"'{path}' cannot be read ({error}).") from error
+
+
 def load_picture(path: str | Path, *, longer_side: int | None = None) -> torch.Tensor:
     """A picture file as [1, H, W, 3] float32 in 0..1, turned upright; made smaller if a longer side is given.
 
-    Raises InputError('picture') for a file that is missing or no picture.
+    Raises InputError('picture') for a file that is missing or no picture, InputError('size') for a side below 1.
     """
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except FileNotFoundError:
-        raise InputError("picture", f"'{path}' does not exist.") from None
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError("picture", f"'{path}' cannot be read ({error}).") from error
+    if longer_side is not None and longer_side < 1:
+        raise InputError("size", f"is {longer_side}; it must be at least 1.")
+    picture = _open(path, "picture").convert("RGB")
     if longer_side and max(picture.size) > longer_side:
         scale = longer_side / max(picture.size)
         picture = picture.resize([max(1, round(s * scale)) for s in picture.size], Image.Resampling.LANCZOS)
@@ -30,12 +48,11 @@ def load_picture(path: str | Path, *, longer_side: int | None = None) -> torch.T
 
 
 def load_mask(path: str | Path, height: int, width: int) -> torch.Tensor:
-    """A mask file as [1, height, width] float32 in 0..1 (white moves), scaled to that size. Raises InputError."""
-    try:
-        with Image.open(path) as opened:
-            mask = opened.convert("L").resize((width, height), Image.Resampling.BILINEAR)
-    except OSError as error:
-        raise InputError("mask", f"'{path}' cannot be read ({error}).") from error
+    """A mask file as [1, height, width] float32 in 0..1 (white moves), turned upright and scaled to that size.
+
+    Raises InputError('mask') for a file that is missing or no picture.
+    """
+    mask = _open(path, "mask").convert("L").resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.asarray(mask, np.float32) / 255.0)[None]
 
 

@@ -85,6 +85,8 @@ Renderer = Literal["gather", "splat"]
 RENDERERS: tuple[str, ...] = ("gather", "splat")
 Integration = Literal["rk4", "bilinear", "nearest"]
 INTEGRATIONS: tuple[str, ...] = ("rk4", "bilinear", "nearest")
+MOST_FRAMES = 100_000
+"""Almost an hour at 30 frames per second: more is a mistake."""
 Blend = Literal["contrast", "linear"]
 BLENDS: tuple[str, ...] = ("contrast", "linear")
 
@@ -130,8 +132,13 @@ class WarpPlan:
             )
         if self.frames < 2:
             raise InputError("frames", f"is {self.frames}; a loop needs at least 2.")
+        if self.frames > MOST_FRAMES:
+            raise InputError("frames", f"is {self.frames}; at most {MOST_FRAMES} are rendered.")
         if not 0.0 <= self.speed <= 100.0:
             raise InputError("speed", f"is {self.speed}; it must lie between 0 and 100.")
+        z = self.metric
+        if z is not None and tuple(z.shape) != (1, 1, *self.flow.size):
+            raise InputError("metric", f"has shape {list(z.shape)}; needs {[1, 1, *self.flow.size]}.")
         for name, value, allowed in (
             ("renderer", self.renderer, RENDERERS),
             ("integration", self.integration, INTEGRATIONS),

@@ -55,11 +55,11 @@ class LoopRenderer:
     def __iter__(self) -> Iterator[torch.Tensor]:
         picture = self.plan.picture[0].float().to(self.device)
         yield picture.clone()
-        warp = self.warp
-        if not len(warp.indices):
+        if self._still():
             for _ in range(1, len(self)):
                 yield picture.clone()
             return
+        warp = self.warp
         alpha = self.plan.flow.mask.reshape(-1, 1).float().to(self.device)[warp.indices]
         source = picture.reshape(-1, 3)[warp.indices]
         statistics, anchor, carried = None, None, warp.texture
@@ -75,6 +75,11 @@ class LoopRenderer:
             frame = picture.clone()
             frame.view(-1, 3)[warp.indices] = torch.lerp(source, fluid, alpha).clamp_(0, 1)
             yield frame
+
+    def _still(self) -> bool:
+        """Whether nothing moves at all."""
+        moving = (self.plan.flow.mask > 0)[:, None] & (self.plan.flow.velocity != 0)
+        return self.plan.speed == 0 or not bool(moving.any())
 
     def _spread(self, values: torch.Tensor) -> torch.Tensor:
         """[H, W, 2]: values [M, 2] of the fluid's pixels, continued beyond the mask."""

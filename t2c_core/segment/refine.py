@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import torch
@@ -58,11 +60,16 @@ def refine_mask(
     In this order: holes smaller than ``fill_holes`` and then islands smaller than ``min_area`` (both fractions of
     the picture's area, 4-connected) go; the border moves outwards by ``grow`` px (inwards if negative); the edge
     becomes soft over ``feather`` px, inside the mask. With all four at 0 a soft mask passes unchanged; otherwise it
-    is cut at 0.5 first. Raises InputError for a feather, fill_holes or min_area below 0.
+    is cut at 0.5 first. Raises InputError for a feather, fill_holes or min_area below 0, and for an
+    amount that is not finite.
     """
-    for name, value in (("feather", feather), ("fill_holes", fill_holes), ("min_area", min_area)):
+    amounts = (("feather", feather), ("fill_holes", fill_holes), ("min_area", min_area))
+    for name, value in amounts:
         if value < 0:
             raise InputError(name, f"is {value}; it cannot be negative.")
+    for name, value in (*amounts, ("grow", grow)):
+        if not math.isfinite(value):
+            raise InputError(name, f"is {value}; it must be a finite number.")
     mask = mask.float().cpu().clamp(0, 1)
     if not (grow or feather or fill_holes or min_area):
         return mask.clone()

@@ -84,14 +84,16 @@ class FluidWarp:
             yield Layers(*map(read, pair), 1.0 - i / self.plan.frames)
 
     def _gather_coverage(self) -> Iterator[torch.Tensor]:
-        fluid = (self.plan.flow.mask[0] > 0).to(self.device)
         for i, pair in enumerate(self._inverse_traces()):
-            inside = []
-            for positions in pair:
-                x, y = torch.round(positions).long().unbind(1)
-                within = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
-                inside.append(within & fluid[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
+            inside = [self._on_fluid(positions) for positions in pair]
             yield (inside[0] | inside[1] if i else inside[0]).float()
+
+    def _on_fluid(self, positions: torch.Tensor) -> torch.Tensor:
+        """bool [M]: which positions [M, 2], rounded, lie in the picture and on its fluid."""
+        fluid = (self.plan.flow.mask[0] > 0).to(self.device)
+        x, y = torch.round(positions).long().unbind(1)
+        within = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
+        return within & fluid[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)]
 
     def _sources(self, step: torch.Tensor) -> torch.Tensor:
         """Starting positions [S, 2], in and around the picture, that reach the fluid within N frames along ``step``.
@@ -113,8 +115,11 @@ class FluidWarp:
         y, x = torch.nonzero(chosen, as_tuple=True)
         return torch.stack([x - pad - stride // 2, y - pad - stride // 2], 1).float()
 
-    def _splats(self, carried: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Sums [C + 1, M] of what arrives forward and backward, the weights last, frame by frame."""
+    def _splats(self, carried: torch.Tensor, *, continued: bool = True) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Sums [C + 1, M] of what arrives forward and backward, the weights last, frame by frame.
+
+        continued: whether what lies beyond the fluid, its continued texture, is splatted too.
+        """
         n, how = self.plan.frames, self.plan.integration
         left, top = (int(self.positions[:, k].min()) for k in (0, 1))
         width, height = (int(self.positions[:, k].max()) - o + 1 for k, o in ((0, left), (1, top)))
@@ -123,6 +128,8 @@ class FluidWarp:
         paths = []
         for step, order in ((self._onward, traces), (self._back, reversed_traces)):
             start = self._sources(step)
+            if not continued:
+                start = start[self._on_fluid(start)]
             colours = torch.cat([sample(part, start, outside="mirror") for part in carried.split(4, -1)], 1)
             weight = torch.ones(len(start), 1, device=self.device)
             if self.plan.metric is not None:
@@ -156,7 +163,7 @@ class FluidWarp:
             yield Layers(ca.T, cb.T, torch.where(both | (empty_a & empty_b), a, share))
 
     def _splat_coverage(self) -> Iterator[torch.Tensor]:
-        for forward, backward in self._splats(self.texture):
+        for forward, backward in self._splats(self.texture[..., :1], continued=False):
             yield torch.maximum(forward[-1], backward[-1]).clamp(0, 1)
 
     def _fill(self, colours: torch.Tensor, holes: torch.Tensor, carried: torch.Tensor) -> torch.Tensor:

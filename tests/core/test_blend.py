@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -29,7 +31,22 @@ def carried(colours: torch.Tensor, statistics: LocalStatistics) -> torch.Tensor:
 
 
 def spread(colours: torch.Tensor) -> float:
-    return float(luma(colours).std())
+    """Standard deviation of luma, without the library's help."""
+    return float((colours[:, :3].double().numpy() @ np.array([0.299, 0.587, 0.114])).std())
+
+
+def high_pass_spread(colours: torch.Tensor) -> float:
+    """The same of what is finer than 6 px, a 64th of the side."""
+    plane = (colours[:, :3].numpy() @ np.array([0.299, 0.587, 0.114], np.float32)).reshape(SIZE, SIZE)
+    return float((plane - cv2.GaussianBlur(plane, (0, 0), SIZE / 64)).std())
+
+
+def cloudy(seed: int) -> torch.Tensor:
+    """[M, 3] noise of several scales about 0.5, like water more than like snow."""
+    rng = np.random.default_rng(seed)
+    planes = [cv2.GaussianBlur(rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), s) for s in (0.8, 3, 9)]
+    grey = sum(p / p.std() for p in planes)
+    return torch.from_numpy(0.5 + 0.06 * grey).reshape(-1, 1).expand(-1, 3).contiguous()
 
 
 def test_bands_add_up(statistics):
@@ -52,6 +69,16 @@ def test_linear_loses_what_contrast_keeps(statistics):
     layers = Layers(carried(a, statistics), carried(b, statistics), 0.5)
     assert spread(linear_blend(layers)) / spread(a) == pytest.approx(0.71, abs=0.02)
     assert 0.97 <= spread(contrast_blend(layers, statistics)) / spread(a) <= 1.03
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.8])
+def test_textures_of_several_scales_keep_their_contrast(statistics, share):
+    a, b = cloudy(1), cloudy(2)
+    layers = Layers(carried(a, statistics), carried(b, statistics), share)
+    lost = (share**2 + (1 - share) ** 2) ** 0.5
+    assert high_pass_spread(linear_blend(layers)) / high_pass_spread(a) == pytest.approx(lost, abs=0.03)
+    # The largest of these scales lies halfway in the mean, which is cross-faded as it is.
+    assert 0.95 <= high_pass_spread(contrast_blend(layers, statistics)) / high_pass_spread(a) <= 1.04
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 1.0])

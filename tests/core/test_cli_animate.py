@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -63,6 +65,23 @@ def animate(folder: Path, output: str, *more: str) -> subprocess.CompletedProces
     return run("animate", *arguments, *more, cwd=folder)
 
 
+@pytest.fixture
+def here(folder, monkeypatch, capsys):
+    """The same command lines within this process, in the folder: spares the seconds of starting another."""
+    monkeypatch.chdir(folder)
+
+    def call(*arguments: str) -> subprocess.CompletedProcess:
+        code = main(list(arguments))
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return call
+
+
+def animated(here, output: str, *more: str) -> subprocess.CompletedProcess:
+    arguments = ["still.png", "-o", output, "--mask", "mask.png", "--hints", "hints.json", "--frames", str(FRAMES)]
+    return here("animate", *arguments, *more)
+
+
 @pytest.mark.parametrize(
     ("output", "rate", "tolerance"), [("loop.mp4", 30, 20), ("loop.webp", 25, 20), ("loop.gif", 20, 45)]
 )
@@ -84,8 +103,8 @@ def test_a_loop_in_a_file(folder, output, rate, tolerance):
         assert np.abs(frame[40:] - still[40:]).mean() > 8, "the water moves"
 
 
-def test_water_flows_where_the_arrow_points(folder):
-    assert animate(folder, "frames", "--format", "png", "--blend", "linear").returncode == 0
+def test_water_flows_where_the_arrow_points(folder, here):
+    assert animated(here, "frames", "--format", "png", "--blend", "linear").returncode == 0
     frames = [f[40:, :, 0].astype(float) for f in read_frames(folder / "frames")]
     # Forward and backward layers move alike; which shift carries frame 0 best onto frame 1?
     inner = slice(20, -20)
@@ -93,29 +112,28 @@ def test_water_flows_where_the_arrow_points(folder):
     assert min(fit, key=fit.get) == 1, fit  # 4 px at 512 px is 0.75 px at 96 px
 
 
-def test_same_command_same_file(folder):
-    assert animate(folder, "a.gif").returncode == animate(folder, "b.gif").returncode == 0
+def test_same_command_same_file(folder, here):
+    assert animate(folder, "a.gif").returncode == animated(here, "b.gif").returncode == 0
     assert (folder / "a.gif").read_bytes() == (folder / "b.gif").read_bytes()
 
 
-def test_direction_without_hints(folder):
-    result = run("animate", "still.png", "-o", "l.webp", "--mask", "mask.png", "--direction", "left to right",
-                 "--frames", "3", "--renderer", "splat", "--speed", "4", cwd=folder)  # fmt: skip
+def test_direction_without_hints(folder, here):
+    result = here("animate", "still.png", "-o", "l.webp", "--mask", "mask.png", "--direction", "left to right",
+                  "--frames", "3", "--renderer", "splat", "--speed", "4")  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert probe(folder / "l.webp").frames == 3
 
 
-def test_size_and_mask_from_hints(folder):
+def test_size_and_mask_from_hints(folder, here):
     hints = {**HINTS, "strokes": [{"points": [[0.05, 0.75], [0.95, 0.75]], "radius": 0.1, "mode": "move"}]}
     (folder / "hints.json").write_text(json.dumps(hints))
-    result = run("animate", "still.png", "-o", "s.webp", "--hints", "hints.json", "--size", "48", "--frames", "2",
-                 cwd=folder)  # fmt: skip
+    result = here("animate", "still.png", "-o", "s.webp", "--hints", "hints.json", "--size", "48", "--frames", "2")
     assert result.returncode == 0, result.stderr
     assert probe(folder / "s.webp")[:3] == (48, 32, 2)
 
 
-def test_previews_and_figures(folder):
-    result = animate(folder, "l.webp", "--previews", "--measure")
+def test_previews_and_figures(folder, here):
+    result = animated(here, "l.webp", "--previews", "--measure")
     assert result.returncode == 0, result.stderr
     for name in ("mask", "flow", "sheet"):
         path = folder / f"l_{name}.png"
@@ -126,9 +144,9 @@ def test_previews_and_figures(folder):
         assert word in result.stdout.lower()
 
 
-def test_measure_the_result(folder):
-    assert animate(folder, "l.webp", "--quality", "100").returncode == 0
-    table = run("measure", "l.webp", "--mask", "mask.png", cwd=folder)
+def test_measure_the_result(folder, here):
+    assert animated(here, "l.webp", "--quality", "100").returncode == 0
+    table = here("measure", "l.webp", "--mask", "mask.png")
     assert table.returncode == 0 and "seam" in table.stdout.lower()
     result = run("measure", "l.webp", "--mask", "mask.png", "--json", cwd=folder)
     assert result.returncode == 0, result.stderr
@@ -159,10 +177,20 @@ def test_measure_the_result(folder):
         ("quality", ["still.png", "-o", "l.mp4", "--mask", "mask.png", "--direction", "0", "--quality", "0"]),
         ("rate", ["still.png", "-o", "l.mp4", "--mask", "mask.png", "--direction", "0", "--rate", "0"]),
         ("feather", ["still.png", "-o", "l.mp4", "--mask", "mask.png", "--direction", "0", "--feather", "-1"]),
+        ("feather", ["still.png", "-o", "l.mp4", "--mask", "mask.png", "--direction", "0", "--feather", "nan"]),
+        ("direction", ["still.png", "-o", "l.mp4", "--mask", "mask.png", "--direction", "nan"]),
+        ("frames", ["still.png", "-o", "l.mp4", "--mask", "mask.png", "--direction", "0", "--frames", "9" * 20]),
+        ("size", ["still.png", "-o", "l.mp4", "--mask", "mask.png", "--direction", "0", "--size", "0"]),
+        ("size", ["still.png", "-o", "l.mp4", "--mask", "mask.png", "--direction", "0", "--size", "-64"]),
+        ("hints", ["still.png", "-o", "l.mp4"]),
+        ("hints", ["still.png", "-o", "l.mp4", "--mask", "mask.png"]),
+        ("output", ["still.png", "-o", "still.png", "--mask", "mask.png", "--direction", "0"]),
+        ("folder", ["still.png", "-o", "taken.mp4", "--mask", "mask.png", "--direction", "0"]),
     ],
 )
 def test_errors_are_one_sentence(folder, monkeypatch, capsys, named, arguments):
     (folder / "bad.json").write_text('{"arrows": [')
+    (folder / "taken.mp4").mkdir()
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
     monkeypatch.chdir(folder)
     code = main(["animate", *arguments])
@@ -170,12 +198,38 @@ def test_errors_are_one_sentence(folder, monkeypatch, capsys, named, arguments):
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before, "nothing is written"
 
 
-@pytest.mark.parametrize("option", [("--rate", "0"), ("--speed", "101"), ("--mask", "missing.png")])
-def test_errors_of_a_process(folder, option):
+def test_an_error_of_a_process(folder):
     before = set(folder.rglob("*"))
-    result = animate(folder, "l.mp4", *option)
-    assert option[0].strip("-") in sentence(result.returncode, result.stdout, result.stderr)
+    result = animate(folder, "l.mp4", "--speed", "101")
+    assert "speed" in sentence(result.returncode, result.stdout, result.stderr)
     assert set(folder.rglob("*")) == before, "nothing is written"
+
+
+def test_an_interrupt_leaves_nothing_behind(folder):
+    before = set(folder.rglob("*"))
+    command = [sys.executable, "-m", "t2c_core", "animate", "still.png", "-o", "l.mp4", "--mask", "mask.png"]
+    process = subprocess.Popen(
+        [*command, "--direction", "0", "--frames", "100000"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while set(folder.rglob("*")) == before:
+            assert process.poll() is None and time.monotonic() < deadline, "writing never began"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert stderr.strip().splitlines()[-1] == "t2c_core: interrupted; nothing was written."
+    assert "Traceback" not in stderr and not stdout
+    assert set(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
