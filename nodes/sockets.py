@@ -14,3 +14,6 @@ Hints = io.Custom("T2C_HINTS")
 
 Warp = io.Custom("T2C_WARP")
 """WarpPlan: picture, field and settings; no frames."""
+
+Attention = io.Custom("T2C_ATTENTION")
+"""Attention: averaged self-attention and heat maps of words, of one picture."""

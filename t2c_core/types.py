@@ -81,6 +81,34 @@ class MotionField:
         return self.velocity.shape[-2], self.velocity.shape[-1]
 
 
+@dataclass(frozen=True)
+class Attention:
+    """What a diffusion model itself knows of one picture's regions, gathered while it painted it.
+
+    affinity: [T, T] float32, how much query (row) attends to key (column), averaged over heads, steps and blocks;
+        rows sum to 1, not symmetric. T = h * w places, row by row, together covering the whole picture.
+    grid: (h, w).
+    features: [T, F] float32, one point per place for k-means; distances between them are those between the rows of
+        all heads' maps side by side.
+    words: the K words of the prompt in their order, lower case, without weights and punctuation.
+    heat: [K, h, w] float32 in 0..1, how much each place's cross-attention goes to each word; not normalised.
+    """
+
+    affinity: torch.Tensor
+    grid: tuple[int, int]
+    features: torch.Tensor
+    words: tuple[str, ...] = ()
+    heat: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        places = self.grid[0] * self.grid[1]
+        heat = (len(self.words), *self.grid)
+        if tuple(self.affinity.shape) != (places, places) or not len(self.features) == places > 0:
+            raise InputError("attention", f"does not fit its grid of {self.grid[1]}x{self.grid[0]}.")
+        if self.words and (self.heat is None or tuple(self.heat.shape) != heat):
+            raise InputError("attention", f"needs heat maps of shape {list(heat)}.")
+
+
 Renderer = Literal["gather", "splat"]
 RENDERERS: tuple[str, ...] = ("gather", "splat")
 Integration = Literal["rk4", "bilinear", "nearest"]

@@ -1,0 +1,1 @@
+"""What a prompt says: directions, what moves, the words for the twin."""

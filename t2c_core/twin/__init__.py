@@ -1,0 +1,1 @@
+"""Two pixel-aligned pictures: an artistic one and its realistic twin."""
