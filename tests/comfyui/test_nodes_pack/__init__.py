@@ -3,6 +3,8 @@
 import torch
 from comfy_api.latest import ComfyExtension, io
 
+from .twin_nodes import NODES as TWIN_NODES
+
 
 class TestHalf(io.ComfyNode):
     """IMAGE and MASK in half precision."""
@@ -55,7 +57,7 @@ class Nodes(ComfyExtension):
     """What ComfyUI asks for the list of nodes."""
 
     async def get_node_list(self):
-        return [TestHalf, TestNotANumber, TestAlpha]
+        return [TestHalf, TestNotANumber, TestAlpha, *TWIN_NODES]
 
 
 async def comfy_entrypoint():
