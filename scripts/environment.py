@@ -57,14 +57,17 @@ def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> None
         raise ScriptError(f"Python {wanted} or newer is needed, this is {found}; run it with a newer one.")
 
 
-def prepare(*, tests: bool = False, verbose: bool = False) -> Environment:
-    """Return the ComfyUI to use and its interpreter, installing what is missing into our own folder."""
+def prepare(*, paint: bool = True, tests: bool = False, verbose: bool = False) -> Environment:
+    """Return the ComfyUI to use and its interpreter, installing what is missing into our own folder.
+
+    paint: whether the optional package for painting is needed too.
+    """
     check_python()
     theirs = user_comfyui()
     if theirs is not None:
         python = user_python(theirs)
         if python is not None:
-            check_requirements(python)
+            check_requirements(python, paint=paint)
             return Environment(theirs, python, owned=False)
     comfyui = theirs or COMFYUI
     RUN.mkdir(parents=True, exist_ok=True)
@@ -111,9 +114,9 @@ def user_python(comfyui: Path) -> Path | None:
     return None
 
 
-def check_requirements(python: Path) -> None:
+def check_requirements(python: Path, *, paint: bool = False) -> None:
     """Raise ScriptError naming what a user's environment lacks; it is theirs, so nothing is installed into it."""
-    wanted = requirements(python)
+    wanted = requirements(python) + (requirements(python, "paint") if paint else [])
     modules = [MODULES.get(name_of(line), name_of(line).replace("-", "_")) for line in wanted]
     code = "import sys, importlib.util as u; print(*[m for m in sys.argv[1:] if u.find_spec(m) is None])"
     missing = set(_ask(python, code, *modules).split())
@@ -198,7 +201,7 @@ class _Installer:
         if self.comfyui is not None:
             theirs = _comfyui_requirements(self.comfyui)
             self._step("ComfyUI's requirements", theirs, lambda: self._comfyui_packages(theirs))
-        ours = requirements(self.python)
+        ours = [*requirements(self.python), *requirements(self.python, "paint")]
         self._step("this pack's requirements", ours, lambda: self._pack_packages(ours))
         if self.tests:
             extra = requirements(self.python, "test")

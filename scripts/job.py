@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import tempfile
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from .client import Graph, Progress
 from .command import parse
 from .environment import device
 from .errors import ScriptError, ServerFailed
-from .paths import DATA, EXAMPLE, LOGS, RUN, WORKFLOW
+from .paths import DATA, EXAMPLE, LOGS, RUN
 from .process import locked
-from .server import PACK_NAME, ComfyServer, user_models
+from .server import PACK_NAME, ComfyServer, checkpoint_folder, user_models
 from .workflow_api import load_workflow, to_api
 
 SERVER_LOG = LOGS / "comfyui.log"
@@ -44,7 +45,10 @@ def main(arguments: list[str]) -> int:
             port=options.port,
             log=SERVER_LOG,
             cpu=computes_on == "cpu",
-            arguments=user_models(DATA, comfyui) if owner == "user" else (),
+            arguments=[
+                *(user_models(DATA, comfyui) if owner == "user" else ()),
+                *(checkpoint_folder(DATA, options.checkpoint) if options.checkpoint else ()),
+            ],
         )
         with contextlib.ExitStack() as stack:
             if options.verbose:
@@ -61,9 +65,8 @@ def _make_loop(server: ComfyServer, options: Any) -> int:
         server.output = server.client.output = Path(folder).resolve()
         with server:
             _check_pack(server)
-            graph = to_api(load_workflow(WORKFLOW), server.object_info())
-            picture = (options.picture or EXAMPLE).resolve()
-            fill_in(graph, server.put_input(picture), options.hints, options.frames)
+            graph = to_api(load_workflow(options.workflow), server.object_info())
+            fill_in(graph, _values(server, options))
             with _progress_line() as show:
                 result = server.run(graph, on_progress=show)
         videos = [file for file in result.files if file.suffix in (".mp4", ".webm")]
@@ -71,7 +74,7 @@ def _make_loop(server: ComfyServer, options: Any) -> int:
             raise ScriptError(f"The workflow wrote no video. ComfyUI's log: {SERVER_LOG}")
         sheet = Path(folder) / "contact_sheet.jpg"
         _contact_sheet(videos[0], sheet)
-        kept = keep([*result.files, sheet], options.output, picture.stem)
+        kept = keep([*result.files, sheet], options.output, _stem(options))
     print(f"Done in {time.monotonic() - began:.0f} s:")
     for file in kept:
         print(f"  {file} ({file.stat().st_size / 1e6:.1f} MB)")
@@ -84,13 +87,32 @@ def _check_pack(server: ComfyServer) -> None:
         raise ServerFailed(error)
 
 
-def fill_in(graph: Graph, picture: str, hints: Path | None, frames: int | None) -> None:
-    """Replace what the workflow's picture, hints and frames widgets hold. Raises ScriptError if it has none."""
-    values = {("LoadImage", "image"): picture}
-    if hints is not None:
-        values["MotionHints", "hints"] = hints.read_text(encoding="utf-8")
-    if frames is not None:
-        values["EulerianWarp", "frames"] = frames
+def _values(server: ComfyServer, options: Any) -> dict[tuple[str, str], Any]:
+    """(class of node, widget) -> what the options put there."""
+    values: dict[tuple[str, str], Any] = {
+        ("MotionHints", "hints"): options.hints and options.hints.read_text(encoding="utf-8"),
+        ("EulerianWarp", "frames"): options.frames,
+        ("PhotoTwin", "style"): options.style,
+        ("TwinPromptSampler", "prompt"): options.prompt,
+        ("FlowPredictor", "prompt"): options.prompt,
+        ("TwinPromptSampler", "steps"): options.steps,
+        ("TwinPromptSampler", "seed"): options.seed,
+        ("CheckpointLoaderSimple", "ckpt_name"): options.checkpoint and options.checkpoint.name,
+    }
+    if options.prompt is None:
+        values["LoadImage", "image"] = server.put_input((options.picture or EXAMPLE).resolve())
+    return {where: value for where, value in values.items() if value is not None}
+
+
+def _stem(options: Any) -> str:
+    """What the files are called after: the picture, or the first words of the prompt."""
+    if options.prompt is None:
+        return (options.picture or EXAMPLE).stem
+    return "_".join(re.findall(r"[a-z0-9]+", options.prompt.lower())[:6]) or "prompt"
+
+
+def fill_in(graph: Graph, values: Mapping[tuple[str, str], Any]) -> None:
+    """Put values into (class of node, widget) of the workflow. Raises ScriptError if it has no such node."""
     for (class_type, name), value in values.items():
         nodes = [node for node in graph.values() if node["class_type"] == class_type]
         if not nodes:
@@ -133,9 +155,9 @@ def _open_page(server: ComfyServer, options: Any) -> int:
     with server:
         _check_pack(server)
         server.put_input(EXAMPLE)
-        page = f"{server.url}/?template={WORKFLOW.stem}&source={PACK_NAME}"
+        page = f"{server.url}/?template={options.workflow.stem}&source={PACK_NAME}"
         print(f"ComfyUI is open with the workflow: {page}")
-        print(f"(There it is also: Templates > Extensions > {PACK_NAME} > {WORKFLOW.stem}.)")
+        print(f"(There it is also: Templates > Extensions > {PACK_NAME} > {options.workflow.stem}.)")
         print(f"Press Run in the page. Files go to {server.output}. Ctrl+C here stops ComfyUI.", flush=True)
         if (
             os.name != "posix"

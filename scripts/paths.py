@@ -15,7 +15,10 @@ LOGS = RUN / "logs"
 DATA = RUN / "data"
 PICTURES = RUN / "pictures"
 STATE = RUN / "state.json"
-WORKFLOW = REPO / "workflows" / "picture_to_cinemagraph.json"
+WORKFLOWS = REPO / "workflows"
+PAINTED = WORKFLOWS / "photo_to_painted_cinemagraph.json"
+PLAIN = WORKFLOWS / "picture_to_cinemagraph.json"
+TEXT = WORKFLOWS / "text_to_cinemagraph.json"
 EXAMPLE = REPO / "assets" / "stream.jpg"
 
 

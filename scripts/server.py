@@ -92,6 +92,13 @@ def user_models(data: Path, comfyui: Path) -> list[str]:
     return ["--extra-model-paths-config", str(file)]
 
 
+def checkpoint_folder(data: Path, checkpoint: Path) -> list[str]:
+    """Arguments that let a ComfyUI with the base directory ``data`` see the folder of a checkpoint."""
+    file = data / "checkpoint.yaml"
+    file.write_text(f"given:\n  checkpoints: {json.dumps(str(checkpoint.resolve().parent))}\n", encoding="utf-8")
+    return ["--extra-model-paths-config", str(file)]
+
+
 class ComfyServer:
     """A ComfyUI server in a subprocess; use it in a ``with`` statement.
 

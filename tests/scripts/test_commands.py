@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.paths import REPO, WORKFLOW
+from scripts.paths import PAINTED, REPO
 
 RUN = REPO / "scripts" / "run.py"
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -63,6 +63,15 @@ def test_port_taken(tmp_path: Path) -> None:
         (["--hints", str(REPO / "pyproject.toml")], "not valid JSON"),
         (["--ui", "--frames", "9"], "--ui opens the example"),
         (["--output", str(REPO / "pyproject.toml")], "is not a folder"),
+        (["--prompt", "a lake"], "--prompt needs --checkpoint"),
+        (["--prompt", "a lake", "--checkpoint", "none.safetensors"], "There is no file none.safetensors"),
+        (["--prompt", "a lake", "--checkpoint", str(REPO / "README.md")], "neither a .safetensors nor a .ckpt"),
+        (["--prompt", " ", "--checkpoint", "x.safetensors"], "--prompt is empty"),
+        (["--prompt", "a lake", "--checkpoint", "x.safetensors", "--steps", "0"], "--steps is 0"),
+        (["--prompt", "a lake", "--checkpoint", "x.safetensors", "--seed", "-1"], "--seed is -1"),
+        (["--prompt", "a lake", "--style", "crayon"], "--style does not go with --prompt"),
+        (["--checkpoint", "x.safetensors"], "--checkpoint goes with --prompt"),
+        (["--photo", "--style", "crayon"], "--photo leaves the picture as it is"),
     ],
 )
 def test_options_that_cannot_work(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -86,7 +95,7 @@ def test_wrong_python(tmp_path: Path, script: str) -> None:
     ]
 
 
-needs_workflow = pytest.mark.skipif(not WORKFLOW.is_file(), reason=f"there is no {WORKFLOW.name}")
+needs_workflow = pytest.mark.skipif(not PAINTED.is_file(), reason=f"there is no {PAINTED.name}")
 
 
 @needs_workflow

@@ -68,18 +68,16 @@ def test_put_input_refuses_what_is_not_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "input" / "b.txt").read_text() == "a"
 
 
-def test_fill_in_sets_what_was_asked_and_complains_otherwise(tmp_path: Path) -> None:
-    hints = tmp_path / "h.json"
-    hints.write_text("{}")
+def test_fill_in_sets_what_was_asked_and_complains_otherwise() -> None:
     graph = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "old.jpg"}},
         "2": {"class_type": "MotionHints", "inputs": {"hints": "old", "image": ["1", 0]}},
     }
-    fill_in(graph, "new.jpg", hints, None)
+    fill_in(graph, {("LoadImage", "image"): "new.jpg", ("MotionHints", "hints"): "{}"})
     assert graph["1"]["inputs"] == {"image": "new.jpg"}
     assert graph["2"]["inputs"] == {"hints": "{}", "image": ["1", 0]}
     with pytest.raises(ScriptError, match="no EulerianWarp node"):
-        fill_in(graph, "new.jpg", None, 30)
+        fill_in(graph, {("EulerianWarp", "frames"): 30})
 
 
 def test_keep_never_overwrites(tmp_path: Path) -> None:

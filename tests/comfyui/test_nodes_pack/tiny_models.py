@@ -104,9 +104,10 @@ class _Target:
         self.tokenizer = comfy.sdxl_clip.SDXLTokenizer if xl else comfy.sd1_clip.SD1Tokenizer
 
 
-def clip(family: str) -> Any:
-    """A CLIP with the real tokenizer."""
-    options = {"clip_l_model_config": HALF if family == "sdxl" else TEXT, "clip_g_model_config": HALF}
+def clip(family: str, context: int = CONTEXT) -> Any:
+    """A CLIP with the real tokenizer, for the UNets above unless ``context`` says otherwise."""
+    options = {"clip_l_model_config": HALF if family == "sdxl" else {**TEXT, "hidden_size": context}}
+    options["clip_g_model_config"] = HALF
     made = comfy.sd.CLIP(_Target(family), model_options=options)
     by_rule(made.cond_stage_model)
     return made

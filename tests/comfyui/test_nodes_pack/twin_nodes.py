@@ -33,14 +33,15 @@ class TestTinyModel(io.ComfyNode):
                 io.Combo.Input("family", options=list(tiny_models.UNETS)),
                 io.Combo.Input("dtype", options=list(DTYPES)),
                 io.Int.Input("in_channels", default=4),
+                io.Int.Input("context", default=tiny_models.CONTEXT, tooltip="width of the CLIP"),
             ],
             outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
         )
 
     @classmethod
-    def execute(cls, family, dtype, in_channels):
+    def execute(cls, family, dtype, in_channels, context):
         made = tiny_models.model(family, DTYPES[dtype], in_channels)
-        return io.NodeOutput(made, tiny_models.clip(family), tiny_models.vae())
+        return io.NodeOutput(made, tiny_models.clip(family, context), tiny_models.vae())
 
 
 class TestFlux(io.ComfyNode):
@@ -68,6 +69,7 @@ class TestFlux(io.ComfyNode):
             "theta": 10000,
             "qkv_bias": True,
             "guidance_embed": False,
+            "txt_ids_dims": [],
             "dtype": torch.float32,
         }
         config = comfy.supported_models.Flux(unet)
@@ -76,9 +78,7 @@ class TestFlux(io.ComfyNode):
 
 
 class TestPatchedModel(io.ComfyNode):
-    """The MODEL with patches of 'another pack' on blocks the twin sampler uses; counts how often they were called."""
-
-    calls: dict[str, int] = {}  # noqa: RUF012
+    """The MODEL with patches of 'another pack' on blocks the twin sampler uses."""
 
     @classmethod
     def define_schema(cls):
@@ -131,9 +131,7 @@ class TestTwinLatents(io.ComfyNode):
         chosen = pack_module("twin.settings").TwinSettings(**json.loads(settings))
         z = torch.tensor(json.loads(noise), dtype=torch.float32)
         names = {"uncond": "uncond", "cond": "source", "negative": negative, "twin": "twin"}
-        prompts = {
-            role: [[tiny_models.randn(f"input/emb/{name}", (77, 64))[None], {}]] for role, name in names.items()
-        }
+        prompts = {role: [[tiny_models.randn(f"input/emb/{name}", (77, 64))[None], {}]] for role, name in names.items()}
         observer = observe.AttentionObserver(len(z), 77)
         made = exchange.FeatureExchange(chosen, families.blocks_of(families.unet_of(model)), observer)
         table = model.get_model_object("model_sampling").sigmas.cpu()
@@ -171,7 +169,7 @@ class TwoPasses:
     def max_denoise(self, *_):
         return True
 
-    def sample(self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, **_):
+    def sample(self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, *_):
         steps, exchange = self.lockstep, self.inner.exchange
         patches = self.guider.Patches(exchange)
         patches.install(extra_args["model_options"])
