@@ -11,10 +11,14 @@ from .flow_predictor import FlowPredictor
 from .flow_preview import FlowPreview
 from .loop_blend import LoopBlend
 from .motion_hints import MotionHintsNode
+from .photo_twin import PhotoTwin
 from .real_image_segmenter import RealImageSegmenter
 from .save_cinemagraph import SaveCinemagraph
+from .twin_prompt_sampler import TwinPromptSampler
 
 NODES: list[type[io.ComfyNode]] = [
+    TwinPromptSampler,
+    PhotoTwin,
     MotionHintsNode,
     RealImageSegmenter,
     FlowPredictor,

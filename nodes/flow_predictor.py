@@ -5,10 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ..t2c_core.errors import InputError
-from ..t2c_core.flow.directions import angle_from_text
+from ..t2c_core.flow.regions import region_angles
 from ..t2c_core.flow.solver import solve_flow
 from ..t2c_core.flow.visualise import flow_preview
-from ..t2c_core.types import MotionHints
+from ..t2c_core.prompt.directions import Direction, find_directions, usual_directions
+from ..t2c_core.types import Attention, MotionHints
 from . import sockets
 from .support import explained, handed_on, one_mask, one_picture, same_size
 
@@ -41,17 +42,17 @@ class FlowPredictor(io.ComfyNode):
                     "direction",
                     options=DIRECTIONS,
                     default="from prompt",
-                    tooltip="Where the fluid goes far from any arrow. 'from prompt' uses the direction phrase of the "
-                    "prompt, if it has one; 'custom angle' the angle below; 'arrows only' leaves it to the arrows.",
+                    tooltip="Where the fluid goes far from any arrow. 'from prompt' uses the directions in the "
+                    "prompt; without any, and without arrows, falls go down, smoke and fire up, all else right. "
+                    "'custom angle' uses the angle below; 'arrows only' leaves it to the arrows.",
                 ),
                 io.String.Input(
                     "prompt",
                     default="",
                     multiline=True,
                     dynamic_prompts=False,
-                    tooltip="For 'from prompt': any text with 'left to right', 'right to left', 'upwards' or "
-                    "'downwards', or two of them with a comma, as in 'a river flowing in right to left, downwards "
-                    "direction'.",
+                    tooltip="For 'from prompt': any text with a direction, as in 'a river flowing in right to left, "
+                    "downwards direction' or 'a waterfall falling down and clouds drifting to the right'.",
                 ),
                 io.Float.Input(
                     "angle",
@@ -110,6 +111,12 @@ class FlowPredictor(io.ComfyNode):
                     optional=True,
                     tooltip="From Motion Hints: arrows the motion follows exactly, pins where it is zero.",
                 ),
+                sockets.Attention.Input(
+                    "attention",
+                    optional=True,
+                    tooltip="From Twin Prompt Sampler: where the prompt gives several directions, it says which part "
+                    "of the picture is meant by each.",
+                ),
             ],
             outputs=[
                 sockets.Flow.Output(display_name="flow", tooltip="The motion field, in pixels per frame."),
@@ -136,13 +143,15 @@ class FlowPredictor(io.ComfyNode):
         follow_streaks: float,
         perspective: float,
         hints: MotionHints | None = None,
+        attention: Attention | None = None,
     ) -> io.NodeOutput:
         picture = one_picture(image)
+        fluid = same_size(one_mask(mask), picture)
         field = solve_flow(
             picture,
-            same_size(one_mask(mask), picture),
+            fluid,
             hints or MotionHints(),
-            angle=_angle(direction, prompt, angle, hints),
+            angle=region_angles(fluid, _directions(direction, prompt, angle, hints), attention),
             speed=speed,
             smoothness=smoothness,
             incompressibility=incompressibility,
@@ -153,10 +162,15 @@ class FlowPredictor(io.ComfyNode):
         return io.NodeOutput(field, preview, ui=ui.PreviewImage(preview, cls=cls))
 
 
-def _angle(direction: str, prompt: str, angle: float, hints: MotionHints | None) -> float | None:
-    """The direction asked for in degrees, or None if arrows alone give it. Raises InputError if there is neither."""
-    chosen = {"from prompt": angle_from_text(prompt), "custom angle": angle, "arrows only": None}[direction]
-    if chosen is None and not (hints and hints.arrows):
+def _directions(direction: str, prompt: str, angle: float, hints: MotionHints | None) -> list[Direction]:
+    """The directions asked for, none if arrows alone say it. Raises InputError if nothing does."""
+    if direction == "custom angle":
+        return [Direction(None, f"{angle}", angle, (0, 0))]
+    drawn = bool(hints and hints.arrows)
+    chosen = find_directions(prompt) if direction == "from prompt" else []
+    if not chosen and not drawn and direction == "from prompt":
+        chosen = usual_directions(prompt)
+    if not chosen and not drawn:
         problem = "contains no direction" if direction == "from prompt" else "is 'arrows only'"
         raise InputError(
             "prompt" if direction == "from prompt" else "direction",

@@ -6,15 +6,19 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..t2c_core.errors import InputError
+from ..t2c_core.segment.clusters import CLUSTERINGS
 from ..t2c_core.segment.freeze import cut_frozen
+from ..t2c_core.segment.from_attention import OVERLAP, mask_from_words
+from ..t2c_core.segment.from_attention import refine_with_attention as _refined
 from ..t2c_core.segment.from_hints import mask_from_hints
 from ..t2c_core.segment.overlay import mask_overlay
 from ..t2c_core.segment.refine import refine_mask
-from ..t2c_core.types import MotionHints
+from ..t2c_core.segment.vocabulary import DEFAULT_VOCABULARY, parse_vocabulary
+from ..t2c_core.types import Attention, MotionHints
 from . import sockets
 from .support import explained, handed_on, one_mask, one_picture, scaled_to
 
-METHODS = ["hints", "mask"]
+METHODS = ["hints", "mask", "attention"]
 
 
 class RealImageSegmenter(io.ComfyNode):
@@ -26,7 +30,8 @@ class RealImageSegmenter(io.ComfyNode):
             node_id="RealImageSegmenter",
             display_name="Real Image Segmenter",
             category=sockets.CATEGORY,
-            description="Finds what moves: from arrows and strokes ('hints'), or from a mask you painted ('mask'). "
+            description="Finds what moves: from arrows and strokes ('hints'), from a mask you painted ('mask'), or from "
+            "what the diffusion model knows of its own picture ('attention'). "
             "Then closes holes, drops specks, grows or shrinks the region and softens its edge. Outside the mask the "
             "loop keeps the original pixels exactly.",
             search_aliases=["mask", "segment water", "grabcut", "what moves", "cinemagraph mask"],
@@ -37,7 +42,8 @@ class RealImageSegmenter(io.ComfyNode):
                     options=METHODS,
                     default="hints",
                     tooltip="'hints' grows the region from arrows and 'move' strokes by colour and texture, away from "
-                    "pins and 'freeze' strokes. 'mask' takes the mask below.",
+                    "pins and 'freeze' strokes. 'mask' takes the mask below. 'attention' needs no drawing and no other "
+                    "model: the words of the vocabulary choose among the regions Twin Prompt Sampler saw.",
                 ),
                 io.Float.Input(
                     "detail",
@@ -81,6 +87,46 @@ class RealImageSegmenter(io.ComfyNode):
                     round=0.0001,
                     tooltip="Islands smaller than this fraction of the picture are dropped. 0 keeps all.",
                 ),
+                io.String.Input(
+                    "vocabulary",
+                    default=DEFAULT_VOCABULARY,
+                    tooltip="For 'attention': words of the prompt for what moves, with commas; plurals are understood. "
+                    "Empty: every word of the prompt for water, clouds, smoke, fire and the like.",
+                ),
+                io.Boolean.Input(
+                    "refine_with_attention",
+                    default=False,
+                    tooltip="For 'hints' and 'mask': replace the mask by the attention's regions that lie in it, as "
+                    "the paper does. Needs attention.",
+                ),
+                io.Int.Input(
+                    "clusters",
+                    default=5,
+                    min=1,
+                    max=64,
+                    tooltip="Into how many kinds of regions the attention is divided. More: finer regions.",
+                ),
+                io.Combo.Input(
+                    "clustering",
+                    options=list(CLUSTERINGS),
+                    default="spectral",
+                    tooltip="'spectral' is the paper's; 'kmeans' with 10 clusters is what it uses with directions.",
+                ),
+                io.Float.Input(
+                    "overlap",
+                    default=OVERLAP,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="For refine_with_attention: a region counts if at least this part of it lies in the mask.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    tooltip="For the clustering: the same seed, the same regions.",
+                ),
                 sockets.Hints.Input(
                     "hints",
                     optional=True,
@@ -92,6 +138,11 @@ class RealImageSegmenter(io.ComfyNode):
                     optional=True,
                     tooltip="Needed for the method 'mask': 1 (white) moves. A mask of another size is scaled to the "
                     "image's.",
+                ),
+                sockets.Attention.Input(
+                    "attention",
+                    optional=True,
+                    tooltip="From Twin Prompt Sampler: for the method 'attention' and for refine_with_attention.",
                 ),
             ],
             outputs=[
@@ -115,11 +166,28 @@ class RealImageSegmenter(io.ComfyNode):
         feather: float,
         fill_holes: float,
         min_area: float,
+        vocabulary: str = DEFAULT_VOCABULARY,
+        refine_with_attention: bool = False,
+        clusters: int = 5,
+        clustering: str = "spectral",
+        overlap: float = OVERLAP,
+        seed: int = 0,
         hints: MotionHints | None = None,
         mask: io.Mask.Type | None = None,
+        attention: Attention | None = None,
     ) -> io.NodeOutput:
         picture = one_picture(image)
-        found = _from_hints(picture, hints, detail) if method == "hints" else _from_mask(picture, hints, mask)
+        how = {"clusters": clusters, "method": clustering, "seed": seed}
+        if attention is None and (method == "attention" or refine_with_attention):
+            wanted = "the method is 'attention'" if method == "attention" else "refine_with_attention is on"
+            raise InputError("attention", f"is not connected, but {wanted}.", "Connect that of 'Twin Prompt Sampler'.")
+        if method == "attention":
+            found = mask_from_words(picture, attention, parse_vocabulary(vocabulary), **how)
+            found = cut_frozen(found, hints or MotionHints())
+        else:
+            found = _from_hints(picture, hints, detail) if method == "hints" else _from_mask(picture, hints, mask)
+            if refine_with_attention:
+                found = _refined(picture, found, attention, overlap=overlap, **how)
         refined = refine_mask(found, grow=grow, feather=feather, fill_holes=fill_holes, min_area=min_area)
         if not (refined > 0).any():
             raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import cli_animate, cli_measure
+from . import cli_animate, cli_measure, cli_paint
 from .errors import InputError
 
 
@@ -15,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="command")
     cli_animate.add_parser(subparsers)
     cli_measure.add_parser(subparsers)
+    cli_paint.add_parser(subparsers)
     args = parser.parse_args(arguments)
     try:
         return args.run(args)

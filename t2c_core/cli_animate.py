@@ -8,10 +8,11 @@ from pathlib import Path
 
 from .cli_loop import add_loop_arguments, check_loop_arguments, write_plan
 from .errors import InputError
-from .flow.directions import angle_from_text
+from .flow.regions import region_angles
 from .flow.solver import solve_flow
 from .hints import parse_hints
 from .pictures import load_mask, load_picture
+from .prompt.directions import Direction, find_directions
 from .segment.from_hints import mask_from_hints
 from .segment.refine import refine_mask
 from .types import MotionField, MotionHints, WarpPlan
@@ -23,7 +24,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("picture", type=Path, help="any picture file")
     parser.add_argument("--hints", type=Path, help="JSON file with arrows, pins and strokes")
     parser.add_argument("--mask", type=Path, help="picture whose bright parts move (default: found from the hints)")
-    parser.add_argument("--direction", help='a phrase ("downwards, left to right") or an angle in degrees')
+    parser.add_argument(
+        "--direction",
+        help='words ("downwards, left to right", "clouds drifting to the right, river flowing left") or degrees',
+    )
     parser.add_argument("--size", type=int, help="scale the picture down to this longer side first")
     parser.add_argument("--perspective", type=float, default=0.0, help="-1..1: how much slower the far part moves")
     parser.add_argument("--incompressibility", type=float, default=0.5, help="0..1")
@@ -33,16 +37,19 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     return parser
 
 
-def _angle(text: str | None) -> float | None:
+def directions_of(text: str | None) -> list[Direction]:
+    """What '--direction' says: an angle in degrees, or one or several directions in words. Raises InputError."""
     if text is None:
-        return None
+        return []
     try:
         angle = float(text)
     except ValueError:
-        angle = angle_from_text(text)
-    if angle is None or not math.isfinite(angle):
+        found = find_directions(text)
+    else:
+        found = [Direction(None, text, angle, (0, len(text)))] if math.isfinite(angle) else []
+    if not found:
         raise InputError("direction", f"'{text}' is neither an angle nor a known phrase.", "Try 'right to left'.")
-    return angle
+    return found
 
 
 def _hints(path: Path | None) -> MotionHints:
@@ -57,7 +64,7 @@ def _hints(path: Path | None) -> MotionHints:
 def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
     """Picture, mask and flow of an 'animate' command line as a plan ready to render. Raises InputError."""
     picture = load_picture(args.picture, longer_side=args.size)
-    hints, angle = _hints(args.hints), _angle(args.direction)
+    hints, directions = _hints(args.hints), directions_of(args.direction)
     if args.mask:
         mask = load_mask(args.mask, *picture.shape[1:3])
         mask = refine_mask((mask >= 0.5).float(), feather=args.feather)
@@ -68,7 +75,7 @@ def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
         picture,
         mask,
         hints,
-        angle=angle,
+        angle=region_angles(mask, directions),
         perspective=args.perspective,
         incompressibility=args.incompressibility,
     )

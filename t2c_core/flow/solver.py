@@ -28,8 +28,8 @@ import torch
 
 from ..errors import InputError
 from ..hints import arrow_samples, to_pixels
+from ..prompt.directions import direction_vector
 from ..types import MotionField, MotionHints, speed_scale
-from .directions import direction_vector
 
 WORKING_SIZE = 160
 EXACT = 1e3
@@ -221,12 +221,21 @@ def _spread(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return table[labels]
 
 
+def _drift(angle: float | torch.Tensor, grid: _Grid, inside: np.ndarray) -> np.ndarray:
+    """Unit vectors [2, cells] of the angle, or of the angles in the middle of the cells."""
+    if not isinstance(angle, torch.Tensor):
+        return np.repeat(np.array(direction_vector(angle))[:, None], grid.count, 1)
+    degrees = angle[0].float().cpu().numpy()
+    degrees = cv2.resize(degrees, grid.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)[inside]
+    return np.stack([np.cos(np.radians(degrees)), -np.sin(np.radians(degrees))])
+
+
 def solve_flow(
     image: torch.Tensor,
     mask: torch.Tensor,
     hints: MotionHints | None = None,
     *,
-    angle: float | None = None,
+    angle: float | torch.Tensor | None = None,
     speed: float = 1.0,
     smoothness: float = 0.5,
     incompressibility: float = 0.5,
@@ -236,7 +245,8 @@ def solve_flow(
     """The motion field of the fluid in ``mask`` [1, H, W] of a picture [1, H, W, 3] in 0..1.
 
     hints: arrows the velocity equals where they are drawn (their speeds times ``speed``), pins where it is zero.
-    angle: degrees counter-clockwise from +x the fluid drifts along where nothing was drawn, at ``speed``.
+    angle: degrees counter-clockwise from +x the fluid drifts along where nothing was drawn, at ``speed``; one for all
+        of it, or [1, H, W] where parts go different ways.
     speed: px/frame at a longer side of 512 px. smoothness, incompressibility, follow_streaks: 0..1.
     perspective: -1..1, how much slower far water is; > 0: the bottom is near, < 0: the top (a sky) is near.
 
@@ -255,9 +265,12 @@ def solve_flow(
             raise InputError(name, f"is {value}; it must lie between {low:g} and 1.")
     if not 0.0 <= speed <= 64.0:
         raise InputError("speed", f"is {speed}; it must lie between 0 and 64.")
-    if angle is not None and not math.isfinite(angle):
-        raise InputError("angle", f"is {angle}; it must be a finite number of degrees.")
     size = tuple(mask.shape[-2:])
+    if isinstance(angle, torch.Tensor):
+        if tuple(angle.shape) != (1, *size) or not torch.isfinite(angle).all():
+            raise InputError("angle", f"needs finite degrees of shape {[1, *size]}, not {list(angle.shape)}.")
+    elif angle is not None and not math.isfinite(angle):
+        raise InputError("angle", f"is {angle}; it must be a finite number of degrees.")
     if tuple(image.shape[1:3]) != size:
         raise InputError("mask", f"is {size[1]}x{size[0]}, the image {image.shape[2]}x{image.shape[1]}.")
     solid = mask[0].float().cpu().numpy()
@@ -280,10 +293,10 @@ def solve_flow(
         energy.add(smooth, 0.02 + 2.0 * smoothness**2)
         drawn = _constrain(energy, hints, size, picture_scale, p)
         if angle is not None:
-            d = np.array(direction_vector(angle)) * picture_scale
+            d = _drift(angle, grid, inside) * picture_scale
             pull = 0.004 if drawn else 0.05
             # v = p w shall be p d: far water drifts more slowly, so w itself is drawn to d.
-            energy.add(sp.eye(2 * grid.count).tocsr(), pull, np.repeat(d, grid.count))
+            energy.add(sp.eye(2 * grid.count).tocsr(), pull, d.ravel())
         return energy, drawn
 
     energy, drawn = base()

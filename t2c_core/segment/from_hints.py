@@ -11,19 +11,15 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import scipy.sparse as sp
-import scipy.sparse.linalg as spl
 import torch
-from kornia.filters import guided_blur
 from sklearn.mixture import GaussianMixture
 
 from ..errors import InputError
 from ..hints import draw_polyline, rasterise_strokes, to_pixels
 from ..types import MotionHints
+from .walker import at_full_size, features_of, walk
 
 WORKING_SIZE = 288
-EDGE_SHARPNESS = 60.0
-PRIOR_WEIGHT = 0.02
 COMPONENTS = 5
 
 
@@ -38,20 +34,6 @@ def _seeds(hints: MotionHints, height: int, width: int) -> np.ndarray:
     for x, y in np.rint(to_pixels(hints.pins, height, width)).astype(int) if hints.pins else ():
         cv2.circle(seeds, (int(x), int(y)), max(1, round(0.008 * longer)), 2, -1)
     return seeds
-
-
-def _features(rgb: np.ndarray) -> np.ndarray:
-    """[H, W, 6] float64, each channel with unit variance: Lab colour, and local contrast of luma at three scales."""
-    lab = cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2Lab)
-    luma = lab[..., 0]
-    channels = [*cv2.split(cv2.GaussianBlur(lab, (0, 0), 0.8))]
-    for sigma in (1.5, 3.0, 6.0):
-        mean = cv2.GaussianBlur(luma, (0, 0), sigma)
-        variance = cv2.GaussianBlur(luma * luma, (0, 0), sigma) - mean * mean
-        channels.append(np.log(np.sqrt(np.maximum(variance, 0)) + 1.0))
-    f = np.stack(channels, -1).astype(np.float64)
-    spread = f.reshape(-1, f.shape[-1]).std(0)
-    return (f - f.reshape(-1, f.shape[-1]).mean(0)) / np.maximum(spread, 1e-3)
 
 
 def _likelihood(features: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -86,26 +68,6 @@ def _prior(features: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     return probability
 
 
-def _walk(features: np.ndarray, seeds: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """The random walker's probability of fluid [H, W]: (L + prior weight) p = prior, p fixed at the seeds."""
-    height, width = seeds.shape
-    index = np.arange(height * width).reshape(height, width)
-    pairs, weights = [], []
-    for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        difference = ((features[a][..., :3] - features[b][..., :3]) ** 2).sum(-1)
-        pairs.append((index[a].ravel(), index[b].ravel()))
-        weights.append(np.exp(-EDGE_SHARPNESS / 10 * difference).ravel() + 1e-4)
-    i, j = (np.concatenate([p[k] for p in pairs]) for k in (0, 1))
-    w = np.concatenate(weights)
-    n = height * width
-    adjacency = sp.coo_matrix((np.r_[w, w], (np.r_[i, j], np.r_[j, i])), (n, n)).tocsr()
-    laplacian = sp.diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency
-    hard = (seeds > 0).ravel()
-    diagonal = np.where(hard, 1e3, PRIOR_WEIGHT)
-    target = np.where(hard, (seeds == 1).ravel(), prior.ravel())
-    return spl.spsolve((laplacian + sp.diags(diagonal)).tocsc(), diagonal * target).reshape(height, width)
-
-
 def _marked_parts(solid: np.ndarray, marked: np.ndarray) -> np.ndarray:
     """The connected parts of a boolean [H, W] mask in which something was drawn."""
     count, labels = cv2.connectedComponents(solid.astype(np.uint8), connectivity=8)
@@ -133,17 +95,9 @@ def mask_from_hints(image: torch.Tensor, hints: MotionHints, *, detail: float = 
     seeds = _seeds(hints, height, width)
     if not (seeds == 1).any():
         raise InputError("hints", "lie outside the picture or under freeze strokes.", "Draw on the fluid itself.")
-    features = _features(small)
-    probability = _walk(features, seeds, _prior(features, seeds))
-    upsampled = cv2.resize(probability.astype(np.float32), full[::-1], interpolation=cv2.INTER_CUBIC)
-    radius = 2 * max(1, round(1.5 / scale)) + 1
-    guide = torch.from_numpy(rgb).permute(2, 0, 1)[None]
-    # Coefficients on a coarser grid (He & Sun, "Fast Guided Filter", 2015): large pictures would fill the memory.
-    coarser = max(1, int(0.5 / scale))
-    probabilities = torch.from_numpy(upsampled)[None, None]
-    smooth = upsampled
-    if min(full) > radius:  # the filter mirrors the picture at its border, which a narrower one is too small for
-        smooth = guided_blur(guide, probabilities, (radius, radius), 1e-3, subsample=coarser)[0, 0].numpy()
+    features = features_of(small)
+    probability = walk(features, seeds, _prior(features, seeds))
+    smooth = at_full_size(probability, rgb)
     solid = smooth > 0.5
     drawn = _seeds(hints, *full)
     solid = _marked_parts((solid | (drawn == 1)) & (drawn != 2), drawn == 1)

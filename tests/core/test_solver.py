@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from t2c_core.errors import InputError
-from t2c_core.flow.directions import PHRASES, direction_vector, phrase_angle
 from t2c_core.flow.solver import solve_flow
 from t2c_core.hints import arrow_samples, parse_hints, to_pixels
 from t2c_core.pictures import load_picture
+from t2c_core.prompt.directions import PHRASES, direction_vector, phrase_angle
 from t2c_core.segment.from_hints import mask_from_hints
 from t2c_core.types import Arrow, MotionField, MotionHints, speed_scale
 

@@ -1,0 +1,59 @@
+"""Words that say what moves, and finding them among the words of a prompt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..errors import InputError
+from ..prompt.scene import MOVING_WORDS
+
+DEFAULT_VOCABULARY = "water, waterfall, river, ocean, lake, sea"
+"""The paper's."""
+_STOP_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "a an the of in on at to from with and or by for over under near into onto up down is are as its it this that",
+    )
+)
+
+
+def singular(word: str) -> str:
+    """A word in lower case without the ending of its plural: 'Waves' -> 'wave', 'grasses' -> 'grass'."""
+    word = word.lower()
+    if re.search(r"(ss|sh|ch|x)es$", word):
+        return word[:-2]
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
+
+
+def parse_vocabulary(text: str) -> tuple[str, ...]:
+    """The entries of a list such as "water, river; sea", singular, each once. Empty text: all words for what moves."""
+    entries = [" ".join(map(singular, entry.split())) for entry in re.split(r"[,;\n]", text)]
+    return tuple(dict.fromkeys(entry for entry in entries if entry)) or tuple(map(singular, MOVING_WORDS))
+
+
+def matching(words: Sequence[str], vocabulary: Sequence[str]) -> list[int]:
+    """Positions in ``words`` that belong to an entry of the vocabulary; an entry of several words needs them in a row.
+
+    Raises InputError('vocabulary') if there are none, naming the words there are.
+    """
+    plain = [singular(word) for word in words]
+    found: set[int] = set()
+    for entry in vocabulary:
+        parts = entry.split()
+        for start in range(len(plain) - len(parts) + 1):
+            if plain[start : start + len(parts)] == parts:
+                found.update(range(start, start + len(parts)))
+    if not found:
+        there = ", ".join(word for word in words if word not in _STOP_WORDS) or "none"
+        raise InputError(
+            "vocabulary", f"has no word of the prompt, whose words are: {there}.", "Add one of them that moves."
+        )
+    return sorted(found)
+
+
+def telling(words: Sequence[str]) -> list[int]:
+    """Positions of the words that mean something by themselves: not 'a', 'of', 'the' ..."""
+    return [i for i, word in enumerate(words) if word not in _STOP_WORDS]
