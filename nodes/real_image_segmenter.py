@@ -30,10 +30,9 @@ class RealImageSegmenter(io.ComfyNode):
             node_id="RealImageSegmenter",
             display_name="Real Image Segmenter",
             category=sockets.CATEGORY,
-            description="Finds what moves: from arrows and strokes ('hints'), from a mask you painted ('mask'), or from "
-            "what the diffusion model knows of its own picture ('attention'). "
-            "Then closes holes, drops specks, grows or shrinks the region and softens its edge. Outside the mask the "
-            "loop keeps the original pixels exactly.",
+            description="Finds what moves: from arrows and strokes ('hints'), from a mask you painted ('mask'), or "
+            "from what the diffusion model knows of its picture ('attention'). Closes holes, drops specks, grows or "
+            "shrinks the region and softens its edge. Outside the mask the loop keeps the original pixels exactly.",
             search_aliases=["mask", "segment water", "grabcut", "what moves", "cinemagraph mask"],
             inputs=[
                 io.Image.Input("image", tooltip="One picture. For a batch put 'Rebatch Images' (batch size 1) before."),
@@ -121,7 +120,8 @@ class RealImageSegmenter(io.ComfyNode):
                     tooltip="For refine_with_attention: a region counts if at least this part of it lies in the mask.",
                 ),
                 io.Int.Input(
-                    "seed",
+                    # Not "seed": the page would add a control that changes it at every run.
+                    "cluster_seed",
                     default=0,
                     min=0,
                     max=0xFFFFFFFF,
@@ -171,13 +171,13 @@ class RealImageSegmenter(io.ComfyNode):
         clusters: int = 5,
         clustering: str = "spectral",
         overlap: float = OVERLAP,
-        seed: int = 0,
+        cluster_seed: int = 0,
         hints: MotionHints | None = None,
         mask: io.Mask.Type | None = None,
         attention: Attention | None = None,
     ) -> io.NodeOutput:
         picture = one_picture(image)
-        how = {"clusters": clusters, "method": clustering, "seed": seed}
+        how = {"clusters": clusters, "method": clustering, "seed": cluster_seed}
         if attention is None and (method == "attention" or refine_with_attention):
             wanted = "the method is 'attention'" if method == "attention" else "refine_with_attention is on"
             raise InputError("attention", f"is not connected, but {wanted}.", "Connect that of 'Twin Prompt Sampler'.")

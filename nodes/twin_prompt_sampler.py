@@ -90,7 +90,14 @@ class TwinPromptSampler(io.ComfyNode):
                     tooltip="Any multiple of 8; 512 for SD 1.x, 768 for SD 2.x, 1024 for SDXL. Not used with a latent "
                     "or a picture.",
                 ),
-                io.Int.Input("height", default=512, min=64, max=8192, step=LATENT_SCALE, tooltip="As the width."),
+                io.Int.Input(
+                    "height",
+                    default=512,
+                    min=64,
+                    max=8192,
+                    step=LATENT_SCALE,
+                    tooltip="As the width: any multiple of 8.",
+                ),
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="How many pairs. Not used with a latent."),
                 io.Int.Input("steps", default=50, min=1, max=999, tooltip="DDIM steps; 50 in the paper, 20 will do."),
                 io.Float.Input(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import cli_animate, cli_measure, cli_paint
+from . import cli_animate, cli_generate, cli_measure, cli_paint
 from .errors import InputError
 
 
@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="t2c_core", description="Seamless cinemagraphs from any picture.")
     subparsers = parser.add_subparsers(required=True, metavar="command")
     cli_animate.add_parser(subparsers)
+    cli_generate.add_parser(subparsers)
     cli_measure.add_parser(subparsers)
     cli_paint.add_parser(subparsers)
     args = parser.parse_args(arguments)

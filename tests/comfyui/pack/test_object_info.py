@@ -15,8 +15,16 @@ from scripts.server import PACK_NAME
 pytestmark = pytest.mark.comfyui
 
 SIGNATURES = {
+    "TwinPromptSampler": (
+        {"model": "MODEL", "clip": "CLIP", "vae": "VAE", "prompt": "STRING", "image": "IMAGE", "latent": "LATENT"},
+        ["IMAGE", "IMAGE", "T2C_ATTENTION", "STRING"],
+    ),
+    "PhotoTwin": ({"image": "IMAGE", "style_picture": "IMAGE"}, ["IMAGE", "IMAGE"]),
     "MotionHints": ({"image": "IMAGE", "hints": "STRING"}, ["T2C_HINTS", "MASK"]),
-    "RealImageSegmenter": ({"image": "IMAGE", "hints": "T2C_HINTS", "mask": "MASK"}, ["MASK", "IMAGE"]),
+    "RealImageSegmenter": (
+        {"image": "IMAGE", "hints": "T2C_HINTS", "mask": "MASK", "attention": "T2C_ATTENTION"},
+        ["MASK", "IMAGE"],
+    ),
     "FlowPredictor": ({"image": "IMAGE", "mask": "MASK", "hints": "T2C_HINTS"}, ["T2C_FLOW", "IMAGE"]),
     "EulerianWarp": ({"image": "IMAGE", "flow": "T2C_FLOW", "frames": "INT"}, ["T2C_WARP"]),
     "LoopBlend": ({"warp": "T2C_WARP"}, ["IMAGE", "VIDEO", "MASK"]),
@@ -80,7 +88,7 @@ def test_locale_file_matches_the_nodes(object_info: dict[str, Any]) -> None:
 def test_server_hands_out_the_translations(server: Any, object_info: dict[str, Any]) -> None:
     english = server.client.get("/i18n")["en"]
     assert english["nodeDefs"]["SaveCinemagraph"] == node_definitions(object_info)["SaveCinemagraph"]
-    assert {"T2C_FLOW", "T2C_HINTS", "T2C_WARP"} <= set(english["dataTypes"])
+    assert {"T2C_ATTENTION", "T2C_FLOW", "T2C_HINTS", "T2C_WARP"} <= set(english["dataTypes"])
     assert CATEGORY in english["nodeCategories"]
 
 

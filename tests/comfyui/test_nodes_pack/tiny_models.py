@@ -16,7 +16,7 @@ import comfy.supported_models
 import torch
 
 CONTEXT = 64
-TEXT = {"hidden_size": CONTEXT, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2}
+TEXT = {"hidden_size": CONTEXT, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 3}
 HALF = {**TEXT, "hidden_size": CONTEXT // 2, "projection_dim": CONTEXT // 2}
 
 

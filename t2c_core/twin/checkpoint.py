@@ -1,0 +1,155 @@
+"""Single-file Stable Diffusion checkpoints in the original layout: reading them, and what their shapes say.
+
+Everything about a network is told by the shapes of its weights, so files of any width load. Names are turned into
+diffusers' by diffusers' own tables.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+
+FAMILIES = "Stable Diffusion 1.x, 2.x and XL"
+UNET = "model.diffusion_model."
+VAE = "first_stage_model."
+CLIP_1 = "cond_stage_model.transformer."
+CLIP_2 = "cond_stage_model.model."
+XL_1, XL_2 = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
+Weights = Mapping[str, torch.Tensor]
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a .safetensors file, or of a .ckpt or .pt that holds nothing but tensors.
+
+    A pickle is never executed. Raises InputError('checkpoint') for files that are missing, cut off, or something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError("checkpoint", f"'{path}' does not exist.")
+    try:
+        if path.suffix.lower() == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            "checkpoint", f"'{path.name}' holds more than tensors; its program is not run.", "Use a .safetensors file."
+        ) from error
+    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError("checkpoint", f"'{path.name}' cannot be read: it is cut off or no checkpoint.") from error
+    weights = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
+    return {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)}
+
+
+def family_of(weights: Weights) -> str:
+    """'sd1', 'sd2' or 'sdxl'. Raises InputError('checkpoint') that says what the file is instead."""
+    works = f"Families that work: {FAMILIES} (base models, with CLIP and VAE in the file)."
+    first = weights.get(f"{UNET}input_blocks.0.0.weight")
+    if first is None:
+        kind = "no checkpoint of a UNet"
+        for part, name in (
+            (r"lora_|\.lora", "a LoRA"),
+            (r"double_blocks\.", "a Flux model"),
+            (r"joint_blocks\.", "an SD3 model"),
+            (r"^(decoder|encoder|first_stage_model)\.", "a VAE"),
+        ):
+            if any(re.search(part, key) for key in weights):
+                kind = name
+                break
+        raise InputError("checkpoint", f"is {kind}.", works)
+    if first.shape[1] != 4:
+        raise InputError("checkpoint", f"takes {first.shape[1]} channels: an inpainting or editing model.", works)
+    missing = [name for prefix, name in ((VAE, "VAE"),) if not any(key.startswith(prefix) for key in weights)]
+    if any(key.startswith(XL_2) for key in weights) and any(key.startswith(XL_1) for key in weights):
+        family = "sdxl"
+    elif any(key.startswith(CLIP_2) for key in weights):
+        family = "sd2"
+    elif any(key.startswith(CLIP_1) for key in weights):
+        family = "sd1"
+    elif any(key.startswith("conditioner.embedders.0.model.") for key in weights):
+        raise InputError("checkpoint", "is the refiner of Stable Diffusion XL.", works)
+    else:
+        family = ""
+        missing.append("text encoder")
+    if missing:
+        raise InputError("checkpoint", f"holds no {' and no '.join(missing)}.", works)
+    broken = [key for key, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if broken:
+        raise InputError("checkpoint", f"contains NaN or infinite weights, for example in {broken[0]}.")
+    return family
+
+
+def predicts(weights: Weights, family: str) -> str:
+    """'epsilon' or 'v_prediction'. XL files say so; in 2.x a layer norm's bias is spread wider in v-models."""
+    if family == "sdxl":
+        return "v_prediction" if "v_pred" in weights else "epsilon"
+    bias = weights.get(f"{UNET}output_blocks.11.1.transformer_blocks.0.norm1.bias")
+    wide = family == "sd2" and bias is not None and float(bias.float().std()) > 0.09
+    return "v_prediction" if wide else "epsilon"
+
+
+def _transformers(weights: Weights, block: str) -> int:
+    """How many transformers a UNet block holds; 0 without attention."""
+    pattern = re.compile(re.escape(f"{UNET}{block}.1.transformer_blocks.") + r"(\d+)\.")
+    return len({match[1] for key in weights if (match := pattern.match(key))})
+
+
+def unet_config(weights: Weights, family: str) -> dict[str, Any]:
+    """Arguments of diffusers' UNet2DConditionModel for these weights."""
+    convolutions = re.compile(re.escape(UNET) + r"input_blocks\.(\d+)\.0\.in_layers\.2\.weight")
+    widths = {int(m[1]): value.shape[0] for key, value in weights.items() if (m := convolutions.fullmatch(key))}
+    downs = [
+        int(m[1])
+        for key in weights
+        if (m := re.fullmatch(re.escape(UNET) + r"input_blocks\.(\d+)\.0\.op\.weight", key))
+    ]
+    starts = [1, *[i + 1 for i in sorted(downs)]]
+    depths = [_transformers(weights, f"input_blocks.{i}") for i in starts]
+    heads = [8] * len(starts) if family == "sd1" else [max(1, widths[i] // 64) for i in starts]
+    context = next(v.shape[1] for k, v in weights.items() if k.startswith(UNET) and k.endswith("attn2.to_k.weight"))
+    layers = sum(1 for i in widths if i < (starts[1] if len(starts) > 1 else 10**6)) or 2
+    inside = next(v for k, v in weights.items() if k.startswith(UNET) and k.endswith("proj_in.weight"))
+    config: dict[str, Any] = {
+        "sample_size": 64,
+        "block_out_channels": tuple(widths[i] for i in starts),
+        "layers_per_block": layers,
+        "cross_attention_dim": context,
+        "attention_head_dim": tuple(heads),
+        "use_linear_projection": inside.ndim == 2,
+        "down_block_types": tuple("CrossAttnDownBlock2D" if d else "DownBlock2D" for d in depths),
+        "up_block_types": tuple("CrossAttnUpBlock2D" if d else "UpBlock2D" for d in depths[::-1]),
+        "transformer_layers_per_block": tuple(max(1, d) for d in depths),
+    }
+    if family == "sdxl":
+        config.update(
+            addition_embed_type="text_time",
+            addition_time_embed_dim=256,
+            projection_class_embeddings_input_dim=weights[f"{UNET}label_emb.0.0.weight"].shape[1],
+        )
+    return config
+
+
+def vae_config(weights: Weights, family: str) -> dict[str, Any]:
+    """Arguments of diffusers' AutoencoderKL for these weights."""
+    pattern = re.compile(re.escape(VAE) + r"encoder\.down\.(\d+)\.block\.(\d+)\.conv1\.weight")
+    blocks = {(int(m[1]), int(m[2])): v.shape[0] for key, v in weights.items() if (m := pattern.fullmatch(key))}
+    levels = 1 + max(level for level, _ in blocks)
+    return {
+        "block_out_channels": tuple(blocks[level, 0] for level in range(levels)),
+        "layers_per_block": 1 + max(block for _, block in blocks),
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "latent_channels": 4,
+        "norm_num_groups": 32,
+        "sample_size": 512,
+        "scaling_factor": 0.13025 if family == "sdxl" else 0.18215,
+    }

@@ -1,0 +1,65 @@
+"""Finding CLIP's tokenizer on this machine: single-file checkpoints do not hold it, and nothing is downloaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+START, END = 49406, 49407
+"""Tokens CLIP's own vocabulary starts and ends a text with."""
+LENGTH = 77
+
+
+def load_tokenizer(folder: Path | None, checkpoint: Path) -> Any:
+    """The CLIPTokenizer of ``folder``, or the first found in the usual places.
+
+    They are: a folder 'tokenizer' beside or in the checkpoint; the ComfyUI named by COMFYUI_PATH; the one this pack's
+    run command has installed; the local Hugging Face cache. Raises InputError('tokenizer') if there is none.
+    """
+    from transformers import CLIPTokenizer
+
+    if folder is not None and not _complete(folder):
+        raise InputError("tokenizer", f"'{folder}' holds no vocab.json and merges.txt.", "Name the folder that does.")
+    for place in [folder] if folder is not None else _places(checkpoint):
+        if _complete(place):
+            return CLIPTokenizer.from_pretrained(str(place), local_files_only=True)
+    try:
+        return CLIPTokenizer.from_pretrained("openai/clip-vit-large-patch14", local_files_only=True)
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise InputError(
+            "tokenizer",
+            "of CLIP (vocab.json, merges.txt) was found nowhere on this machine, and nothing is downloaded.",
+            "Name its folder with --tokenizer; every ComfyUI has one in comfy/sd1_tokenizer, and COMFYUI_PATH makes it "
+            "found.",
+        ) from None
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+
+
+def _places(checkpoint: Path) -> Iterator[Path]:
+    yield checkpoint / "tokenizer"
+    yield checkpoint.parent / "tokenizer"
+    if os.environ.get("COMFYUI_PATH"):
+        yield Path(os.environ["COMFYUI_PATH"]).expanduser() / "comfy" / "sd1_tokenizer"
+    run = Path(os.environ.get("T2C_RUN_DIR") or Path(__file__).resolve().parents[2] / ".run")
+    yield run / "ComfyUI" / "comfy" / "sd1_tokenizer"
+
+
+def token_ids(tokenizer: Any, text: str, padding: int | None = None) -> list[int]:
+    """LENGTH numbers: start, the text (cut where it is too long), end, padded with ``padding`` (default: the end)."""
+    ids = tokenizer(text, truncation=True, max_length=LENGTH).input_ids
+    filler = ids[-1] if padding is None else padding
+    return ids + [filler] * (LENGTH - len(ids))
+
+
+def token_texts(tokenizer: Any, ids: list[int]) -> list[str | None]:
+    """The byte-pair tokens as text, None for start, end and padding; for `words.words_of_tokens`."""
+    end = ids.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in ids else len(ids)
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    return [piece if 0 < i < end else None for i, piece in enumerate(pieces)]
