@@ -156,7 +156,7 @@ class RealImageSegmenter(io.ComfyNode):
         )
 
     @classmethod
-    @explained()
+    @explained(seed="cluster_seed")
     def execute(
         cls,
         image: io.Image.Type,
@@ -187,7 +187,8 @@ class RealImageSegmenter(io.ComfyNode):
         else:
             found = _from_hints(picture, hints, detail) if method == "hints" else _from_mask(picture, hints, mask)
             if refine_with_attention:
-                found = _refined(picture, found, attention, overlap=overlap, **how)
+                # Regions count as a whole, so those kept can reach under what was frozen: cut it again.
+                found = cut_frozen(_refined(picture, found, attention, overlap=overlap, **how), hints or MotionHints())
         refined = refine_mask(found, grow=grow, feather=feather, fill_holes=fill_holes, min_area=min_area)
         if not (refined > 0).any():
             raise InputError(

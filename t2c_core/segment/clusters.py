@@ -13,6 +13,8 @@ from ..errors import InputError
 from ..types import Attention
 
 CLUSTERINGS: tuple[str, ...] = ("spectral", "kmeans")
+MOST_SEED = 2**32 - 1
+"""scikit-learn takes no larger one."""
 
 
 def cluster_places(attention: Attention, clusters: int = 5, method: str = "spectral", seed: int = 0) -> np.ndarray:
@@ -20,16 +22,21 @@ def cluster_places(attention: Attention, clusters: int = 5, method: str = "spect
 
     'spectral': spectral clustering of the affinity made symmetric, (A + A^T) / 2 (the paper's default).
     'kmeans': k-means of the places' rows of all attention maps (the paper's for directions, with 10 clusters).
-    Raises InputError('clusters') or ('clustering') for values that cannot be, ('attention') for NaN.
+    Raises InputError('clusters'), ('clustering') or ('seed') for values that cannot be, ('attention') for NaN or, with
+    'spectral', affinities below 0.
     """
     h, w = attention.grid
     if method not in CLUSTERINGS:
         raise InputError("clustering", f"is '{method}'; choose one of {', '.join(CLUSTERINGS)}.")
     if not 1 <= clusters <= h * w:
         raise InputError("clusters", f"is {clusters}; it must lie between 1 and the {h * w} places of the attention.")
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError("seed", f"is {seed}; it must lie between 0 and {MOST_SEED}.")
     affinity, features = attention.affinity.float().numpy(), attention.features.float().numpy()
     if not (np.isfinite(affinity).all() and np.isfinite(features).all()):
         raise InputError("attention", "contains NaN or infinite values.", "Sample again, in another precision.")
+    if method == "spectral" and (affinity < 0).any():
+        raise InputError("attention", "has affinities below 0, which no attention has.", "Sample again.")
     if clusters == 1:
         return np.zeros((h, w), np.int32)
     with warnings.catch_warnings():

@@ -66,8 +66,14 @@ def refine_with_attention(
 
     picture: [1, H, W, 3] in 0..1, the one the mask belongs to. The mask counts where it is at least 0.5.
     as_published: stairs of the attention's grid instead of the picture's edges.
-    Raises InputError('overlap') if no region is left.
+    Raises InputError('overlap') if no region is left, ('mask') for a mask of another size than the picture.
     """
+    if mask.shape[-2:] != picture.shape[1:3]:
+        raise InputError(
+            "mask",
+            f"is {mask.shape[-1]}x{mask.shape[-2]}, the image {picture.shape[2]}x{picture.shape[1]}.",
+            "Scale one of them to the other's size.",
+        )
     height, width = mask.shape[-2:]
     regions = connected_regions(cluster_places(attention, clusters, method, seed))
     kept = keep_overlapping(enlarged(regions, height, width), mask[0].cpu().numpy() >= 0.5, overlap)

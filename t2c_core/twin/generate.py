@@ -13,7 +13,7 @@ from ..types import Attention
 from .diffusers_adapter import DiffusersDenoiser, blocks_of
 from .exchange import FeatureExchange
 from .load import DiffusionModels, decode, encode_picture, prompts_of, words_of
-from .lockstep import end_latent, invert, twin_steps
+from .lockstep import TwinStep, end_latent, invert, twin_steps
 from .observe import AttentionObserver
 from .schedule import ddim_timesteps, sampling_sigmas
 from .settings import TwinSettings
@@ -44,8 +44,8 @@ def generate_twins(
     """Paint an artistic picture and its twin.
 
     texts: prompts by role: 'uncond', 'cond' (artistic), 'negative' and 'twin'. size: (height, width) in pixels,
-    multiples of 8. seed: of the noise, drawn on the CPU. picture: [1, H, W, 3], becomes the artistic one unchanged and is
-    inverted instead of noise; size does not count then. on_step(done) is called after every step.
+    multiples of 8. seed: of the noise, drawn on the CPU. picture: [1, H, W, 3], becomes the artistic one unchanged and
+    is inverted instead of noise; size does not count then. on_step(done) is called after every step.
     Raises InputError for sizes that cannot be and for latents that are not finite.
     """
     for name, value in zip(("height", "width"), size, strict=True):
@@ -76,11 +76,11 @@ def generate_twins(
                     done += 1
                     on_step(done)
             path.reverse()
-        step = None
+        last: TwinStep | None = None
         for step in twin_steps(denoiser, noise, sigmas, ddim_timesteps(settings.steps), settings, exchange, path=path):
-            done += 1
+            last, done = step, done + 1
             on_step(done)
-    both = torch.cat([end_latent(step.source, sigmas[-1]), end_latent(step.twin, sigmas[-1])])
+    both = torch.cat([end_latent(last.source, sigmas[-1]), end_latent(last.twin, sigmas[-1])])
     if not torch.isfinite(both).all():
         raise InputError("dtype", "makes NaN or infinite latents with this model.", "Use float32.")
     painted, realistic = decode(models, both).split(1)

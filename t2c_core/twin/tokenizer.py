@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import try_to_load_from_cache
+
 from ..errors import InputError
 
 START, END = 49406, 49407
@@ -27,15 +29,11 @@ def load_tokenizer(folder: Path | None, checkpoint: Path) -> Any:
     for place in [folder] if folder is not None else _places(checkpoint):
         if _complete(place):
             return CLIPTokenizer.from_pretrained(str(place), local_files_only=True)
-    try:
-        return CLIPTokenizer.from_pretrained("openai/clip-vit-large-patch14", local_files_only=True)
-    except (OSError, ValueError, TypeError, AttributeError):
-        raise InputError(
-            "tokenizer",
-            "of CLIP (vocab.json, merges.txt) was found nowhere on this machine, and nothing is downloaded.",
-            "Name its folder with --tokenizer; every ComfyUI has one in comfy/sd1_tokenizer, and COMFYUI_PATH makes it "
-            "found.",
-        ) from None
+    raise InputError(
+        "tokenizer",
+        "of CLIP (vocab.json, merges.txt) was found nowhere on this machine, and nothing is downloaded.",
+        "Name its folder with --tokenizer: every ComfyUI has one, comfy/sd1_tokenizer; COMFYUI_PATH makes it found.",
+    )
 
 
 def _complete(folder: Path) -> bool:
@@ -49,6 +47,9 @@ def _places(checkpoint: Path) -> Iterator[Path]:
         yield Path(os.environ["COMFYUI_PATH"]).expanduser() / "comfy" / "sd1_tokenizer"
     run = Path(os.environ.get("T2C_RUN_DIR") or Path(__file__).resolve().parents[2] / ".run")
     yield run / "ComfyUI" / "comfy" / "sd1_tokenizer"
+    cached = try_to_load_from_cache("openai/clip-vit-large-patch14", "vocab.json")
+    if isinstance(cached, str):
+        yield Path(cached).parent
 
 
 def token_ids(tokenizer: Any, text: str, padding: int | None = None) -> list[int]:
