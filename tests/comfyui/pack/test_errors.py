@@ -68,7 +68,7 @@ def _mask_of_another_size(p: Any) -> None:
 
 
 def _no_direction(p: Any) -> None:
-    _show(p, (p.add("FlowPredictor", image=p.image, mask=p.segmenter, prompt="a lake at dawn"), 1))
+    _show(p, (p.add("FlowPredictor", image=p.image, mask=p.segmenter, prompt="a castle at dawn"), 1))
 
 
 def _no_arrow(p: Any) -> None:
