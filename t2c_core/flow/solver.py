@@ -30,6 +30,7 @@ from ..errors import InputError
 from ..hints import arrow_samples, to_pixels
 from ..prompt.directions import direction_vector
 from ..types import MotionField, MotionHints, speed_scale
+from .regions import split_by_angle
 
 WORKING_SIZE = 160
 EXACT = 1e3
@@ -246,7 +247,7 @@ def solve_flow(
 
     hints: arrows the velocity equals where they are drawn (their speeds times ``speed``), pins where it is zero.
     angle: degrees counter-clockwise from +x the fluid drifts along where nothing was drawn, at ``speed``; one for all
-        of it, or [1, H, W] where parts go different ways.
+        of it, or [1, H, W] where parts go different ways: separate parts with different angles are solved apart.
     speed: px/frame at a longer side of 512 px. smoothness, incompressibility, follow_streaks: 0..1.
     perspective: -1..1, how much slower far water is; > 0: the bottom is near, < 0: the top (a sky) is near.
 
@@ -279,28 +280,48 @@ def solve_flow(
     if not hints.arrows and angle is None:
         raise InputError("hints", "hold no arrow and no direction is given.", "Draw an arrow or give a direction.")
 
+    far = _perspective(_make_grid(solid).index >= 0, perspective)
+    rgb = image[0, ..., :3].float().cpu().numpy()
+    parts = split_by_angle(mask, angle) if isinstance(angle, torch.Tensor) else [(mask, angle)]
+    velocity = torch.zeros(1, 2, *size)
+    for part, part_angle in parts:
+        fluid = part[0].float().cpu().numpy()
+        field = _solve(rgb, fluid, hints, part_angle, speed, far, smoothness, incompressibility, follow_streaks)
+        velocity += torch.from_numpy(field * (fluid > 0)[..., None]).permute(2, 0, 1)[None]
+    return MotionField(velocity, mask.float().cpu().clone())
+
+
+def _solve(
+    rgb: np.ndarray,
+    solid: np.ndarray,
+    hints: MotionHints,
+    angle: float | torch.Tensor | None,
+    speed: float,
+    far: np.ndarray,
+    smoothness: float,
+    incompressibility: float,
+    follow_streaks: float,
+) -> np.ndarray:
+    """Velocities [H, W, 2] px/frame of the fluid in ``solid`` [H, W], continued over the rest of the picture.
+
+    rgb: [H, W, 3] in 0..1. far: speed factor of every row of the working grid. The rest as in ``solve_flow``.
+    """
+    size = solid.shape
     grid = _make_grid(solid)
     inside = grid.index >= 0
     picture_scale = speed_scale(*size) * speed
-    ys = np.nonzero(inside)[0]
-    p = _perspective(inside, perspective)[ys]
+    p = far[np.nonzero(inside)[0]]
     twice_p = np.r_[p, p]
     gradient = _differences(grid)
-    smooth = sp.block_diag([gradient, gradient]).tocsr()
-
-    def base() -> tuple[_Energy, int]:
-        energy = _Energy(grid)
-        energy.add(smooth, 0.02 + 2.0 * smoothness**2)
-        drawn = _constrain(energy, hints, size, picture_scale, p)
-        if angle is not None:
-            d = _drift(angle, grid, inside) * picture_scale
-            pull = 0.004 if drawn else 0.05
-            # v = p w shall be p d: far water drifts more slowly, so w itself is drawn to d.
-            energy.add(sp.eye(2 * grid.count).tocsr(), pull, d.ravel())
-        return energy, drawn
-
-    energy, drawn = base()
-    if not drawn and angle is None:
+    energy = _Energy(grid)
+    energy.add(sp.block_diag([gradient, gradient]).tocsr(), 0.02 + 2.0 * smoothness**2)
+    drawn = _constrain(energy, hints, size, picture_scale, p)
+    if angle is not None:
+        d = _drift(angle, grid, inside) * picture_scale
+        pull = 0.004 if drawn else 0.05
+        # v = p w shall be p d: far water drifts more slowly, so w itself is drawn to d.
+        energy.add(sp.eye(2 * grid.count).tocsr(), pull, d.ravel())
+    elif not drawn:
         raise InputError("hints", "have no arrow on the fluid.", "Draw one inside the mask, or enlarge the mask.")
     first = energy.solve()
     heading = np.stack([first[: grid.count], first[grid.count :]], -1)
@@ -315,7 +336,7 @@ def solve_flow(
     open_end = np.where(island[border], 0.0, np.clip((head_on - 0.6) / 0.3, 0, 1))
     energy.add(energy.selector(cells, n[:, 0] * p[cells], n[:, 1] * p[cells]), BANKS * (1 - open_end))
     if follow_streaks:
-        streak, coherence = _structure(image[0, ..., :3].float().cpu().numpy(), grid.shape)
+        streak, coherence = _structure(rgb, grid.shape)
         s, c = streak[inside], coherence[inside]
         # Ripples lie across the flow: only streaks within about 45 degrees of it say where it goes.
         agree = np.clip((np.abs((s * heading).sum(1)) - 0.7) / 0.2, 0, 1)
@@ -324,6 +345,4 @@ def solve_flow(
 
     field = np.zeros((*grid.shape, 2), np.float32)
     field[inside, 0], field[inside, 1] = solution[: grid.count], solution[grid.count :]
-    field = cv2.resize(_spread(field, inside), size[::-1], interpolation=cv2.INTER_LINEAR)
-    velocity = torch.from_numpy(field * (solid > 0)[..., None]).permute(2, 0, 1)[None].contiguous()
-    return MotionField(velocity.float(), mask.float().cpu().clone())
+    return cv2.resize(_spread(field, inside), size[::-1], interpolation=cv2.INTER_LINEAR)

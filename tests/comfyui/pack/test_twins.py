@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 
@@ -257,3 +260,37 @@ def test_a_picture_and_a_latent_at_once_are_refused(graph: Any, run_graph: Any, 
 
 def test_nothing_to_paint_is_refused(graph: Any, run_graph: Any) -> None:
     assert "prompt: " in refused(graph, run_graph, prompt="  ")
+
+
+def test_both_pictures_are_previewed_while_they_are_painted(graph: Any, server: Any) -> None:
+    """What the page gets over its websocket: pictures twice as wide as one, artistic left, realistic right."""
+    from PIL import Image
+
+    _, twins = sampler(graph, steps=5, width=128, height=64)
+    graph.add("PreviewImage", images=(twins, 0))
+
+    async def follow() -> list[bytes]:
+        found: list[bytes] = []
+        address = f"{server.url}/ws?clientId=previews"
+        async with aiohttp.ClientSession() as session, session.ws_connect(address, max_msg_size=0) as socket:
+            body = {"prompt": graph.nodes, "client_id": "previews", "extra_data": {"preview_method": "latent2rgb"}}
+            prompt = (await (await session.post(f"{server.url}/prompt", json=body)).json())["prompt_id"]
+            async for message in socket:
+                if message.type == aiohttp.WSMsgType.BINARY:
+                    found.append(message.data)
+                    continue
+                event = json.loads(message.data)
+                if event["type"] in ("execution_success", "execution_error") and event["data"]["prompt_id"] == prompt:
+                    break
+        return found
+
+    shown = []
+    for data in asyncio.run(asyncio.wait_for(follow(), 120)):
+        start = data.find(b"\xff\xd8\xff")
+        if start >= 0:
+            shown.append(np.asarray(Image.open(io.BytesIO(data[start:])).convert("RGB")))
+    assert len(shown) >= 3
+    for picture in shown:
+        assert picture.shape[1] == 4 * picture.shape[0], "two pictures of 2:1 side by side"
+    half = shown[-1].shape[1] // 2
+    assert np.abs(shown[-1][:, :half].astype(int) - shown[-1][:, half:]).mean() > 2
