@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import os
@@ -75,6 +76,42 @@ def test_vectors_through_comfyui(latents: Any, vectors: Any, name: str) -> None:
     if name == "twin_latent":
         with np.load(VECTORS / "attnmask.npz") as file:
             assert np.abs(np.array(shown["affinity"]) - file["model_affinity_8x8"]).max() < 1e-5
+
+
+def by_rule(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    import torch
+
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).numpy()
+
+
+@pytest.mark.parametrize(
+    ("vector", "batch", "width", "attention", "feature"),
+    [
+        ("out_plain", 2, 16, 0, 0),
+        ("out_inj_all", 2, 16, 1, 1),
+        ("out_inj_attn", 2, 16, 1, 0),
+        ("out_inj_feat", 2, 16, 0, 1),
+        ("out_inj_all_b4", 4, 16, 1, 1),
+        ("out_plain_ns", 2, 24, 0, 0),
+        ("out_inj_all_ns", 2, 24, 1, 1),
+    ],
+)
+def test_injected_forward(
+    graph: Any, run_graph: Any, vector: str, batch: int, width: int, attention: float, feature: float
+) -> None:
+    with np.load(VECTORS / "unet.npz") as file:
+        expected, x, context = file[vector], file["x"], file["ctx"]
+    if batch == 4:
+        x, context = by_rule("input/unet/x4", (4, 4, 16, 16)), by_rule("input/unet/ctx4", (4, 77, 64))
+    if width == 24:
+        x = by_rule("input/unet/x_ns", (2, 4, 16, 24))
+    given = {"x": x.tolist(), "context": context.tolist(), "attention": attention, "feature": feature}
+    given["folder"] = "inj16x24" if width == 24 else "inj16"
+    loader = Link(graph.add("T2CTestTinyModel", family="sd1"))
+    node = graph.add("T2CTestInjectedForward", model=loader, inputs=json.dumps(given))
+    out = json.loads(run_graph(graph.nodes).outputs[node]["t2c"][0])
+    assert np.abs(np.array(out) - expected).max() < 5e-5
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2v"])

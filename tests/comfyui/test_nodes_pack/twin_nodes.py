@@ -160,6 +160,60 @@ class TestTwinLatents(io.ComfyNode):
         return io.NodeOutput(ui={"t2c": [json.dumps(shown)]})
 
 
+class TestInjectedForward(io.ComfyNode):
+    """One call of ComfyUI's UNet with the reference's features injected by our patches; shows the result as JSON."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="T2CTestInjectedForward",
+            category="T2CTest",
+            is_output_node=True,
+            inputs=[
+                io.Model.Input("model"),
+                io.String.Input("inputs", default="{}", tooltip="JSON: x, folder of features by rule, shares injected"),
+            ],
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, model, inputs):
+        given = json.loads(inputs)
+        x = torch.tensor(given["x"], dtype=torch.float32)
+        many, (h, w) = len(x) // 2, x.shape[-2:]
+        unet = model.model.diffusion_model
+        settings = pack_module("twin.settings").TwinSettings(
+            steps=10, attention_injection=given["attention"], feature_injection=given["feature"]
+        )
+        blocks = pack_module("nodes.twin_families").blocks_of(unet)
+        exchange = pack_module("twin.exchange").FeatureExchange(settings, blocks)
+        exchange.begin(0, source=False)
+        exchange.held = cls.features(given["folder"], blocks, h, w, many)
+        options = {"transformer_options": {"cond_or_uncond": [0, 1]}}
+        patches = pack_module("nodes.twin_guider").Patches(exchange)
+        patches.install(options)
+        context = torch.tensor(given["context"], dtype=torch.float32)
+        with torch.no_grad(), patches.during(["uncond", "cond"]):
+            out = unet(x, torch.full((len(x),), 501.0), context, transformer_options=options["transformer_options"])
+        return io.NodeOutput(ui={"t2c": [json.dumps(out.tolist())]})
+
+    @staticmethod
+    def features(folder, blocks, h, w, many):
+        held = {}
+        for site in blocks.injected:
+            level = {4: 2, 5: 2, 6: 1, 7: 1, 8: 1, 9: 0, 10: 0, 11: 0}[site[1]]
+            for part in "qk":
+                key = f"input/{folder}/output_block_{site[1]}_self_attn_{part}"
+                stored = tiny_models.randn(key, (16, (h >> level) * (w >> level), (32 << level) // 8))
+                for half, role in enumerate(("uncond", "cond")):
+                    mine = stored[half * 8 : half * 8 + 8].transpose(0, 1).flatten(1)[None]
+                    held[site, part, role] = torch.cat([mine] * many)
+        stored = tiny_models.randn(f"input/{folder}/output_block_4_out_layers", (2, 128, h >> 2, w >> 2))
+        for half, role in enumerate(("uncond", "cond")):
+            held["feature", "", role] = torch.cat([stored[half : half + 1]] * many)
+        return held
+
+
 class TwoPasses:
     """The published order: the whole artistic pass first, all its features kept, then the whole twin's."""
 
@@ -188,4 +242,4 @@ class TwoPasses:
         return torch.cat([steps.end_latent(x, sigmas[-1]), steps.end_latent(y, sigmas[-1])])
 
 
-NODES = [TestTinyModel, TestFlux, TestPatchedModel, TestTwinLatents]
+NODES = [TestTinyModel, TestFlux, TestPatchedModel, TestTwinLatents, TestInjectedForward]
