@@ -48,7 +48,12 @@ def directions_of(text: str | None) -> list[Direction]:
     else:
         found = [Direction(None, text, angle, (0, len(text)))] if math.isfinite(angle) else []
     if not found:
-        raise InputError("direction", f"'{text}' is neither an angle nor a known phrase.", "Try 'right to left'.")
+        raise InputError(
+            "direction",
+            f"'{text}' is neither an angle nor says where something flows.",
+            "Give degrees (0 right, 90 up, 180 left, 270 down), or write 'right to left', 'flowing down to the left' "
+            "or 'clouds drifting to the right, river flowing left'.",
+        )
     return found
 
 

@@ -10,14 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from ..prompt.directions import Direction
+from ..prompt.lexicon import SKY
 from ..segment.vocabulary import singular
 from ..types import Attention
 
-SKY = frozenset(
-    ["cloud", "clouds", "sky", "skies", "smoke", "steam", "vapor", "vapour", "fog", "mist", "haze", "aurora", "storm"]
-    + ["storms", "rain", "snow", "nebula", "galaxy"]
-)
-"""What is found above other things where nothing says where it is."""
 LARGE = 0.02
 """Parts with a smaller share of the mask do not say where its middle is."""
 CLEAR = 0.9
@@ -25,6 +21,7 @@ CLEAR = 0.9
 WARM = 0.5
 """Where every named thing's heat is below this share of its maximum, the direction said of nothing holds."""
 MOST_PARTS = 8
+"""More different angles than prompts name are a painted map of angles, solved as one."""
 
 
 def region_angles(

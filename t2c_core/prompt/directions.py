@@ -1,13 +1,13 @@
-"""Directions in words: the paper's twelve phrases and what people write instead, and their angles.
+"""Directions in words: the paper's twelve phrases and what people write instead, and what they are said of.
 
 Angles are degrees counter-clockwise from +x (to the right), as on paper; the field's y axis points down, so a
 velocity along angle a is (cos a, -sin a).
 
 Besides the twelve phrases ("in left to right, upwards direction"), whose angle is the middle of the published range:
-a verb of motion with a direction ("flowing down to the left", "drifting slowly rightwards"), a way ("from top to
-bottom", "upwards and to the right"), and last verbs that mean one by themselves ("smoke rising", "falling from a
-cliff"). These are one of the eight compass points. Places are no directions: "a house on the left", "to the left of the
-river".
+a verb of motion with a direction ("flowing down to the left", "drifting across the sky to the right"), a way ("from top
+to bottom", "upwards and to the right"), and last verbs that mean one by themselves ("smoke rising", "water falling from
+a cliff"). These are one of the eight compass points. No directions are places ("a house on the left", "to the left of
+the river") and what other things do ("a road running up the hill", "light from the left", "falling leaves").
 """
 
 from __future__ import annotations
@@ -16,75 +16,57 @@ import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
+from .lexicon import AIRY, CAN_FALL, CAN_RISE, FALLS, MOVING_WORDS, RISES, SCENE_WORDS, STANDING, TRAVELLERS, listed
+from .phrases import MARKED, PHRASES, find_phrase, phrase_angle
+from .scene import tidy, words
+from .ways import Way, find_ways, is_known, lean
 
-from .scene import MOVING_WORDS, tidy, words
+__all__ = [
+    "PHRASES",
+    "Direction",
+    "angle_from_text",
+    "direction_vector",
+    "find_directions",
+    "find_phrase",
+    "phrase_angle",
+    "usual_directions",
+    "without_directions",
+]
 
-# From the published code: phrase -> range of angles (start, end), counter-clockwise.
-PHRASES: dict[str, tuple[float, float]] = {
-    "left to right": (350.0, 370.0),
-    "left to right, upwards": (10.0, 45.0),
-    "upwards, left to right": (45.0, 80.0),
-    "upwards": (80.0, 100.0),
-    "upwards, right to left": (100.0, 135.0),
-    "right to left, upwards": (135.0, 170.0),
-    "right to left": (170.0, 190.0),
-    "right to left, downwards": (190.0, 225.0),
-    "downwards, right to left": (225.0, 260.0),
-    "downwards": (260.0, 280.0),
-    "downwards, left to right": (280.0, 315.0),
-    "left to right, downwards": (315.0, 350.0),
-}
-
-_ATOM = r"left to right|right to left|upwards?|downwards?"
-_PHRASE = re.compile(rf"\bin (?:a |the )?({_ATOM})(?:\s*,\s*({_ATOM}))?\s+direction\b", re.IGNORECASE)
-_BARE = re.compile(rf"\b({_ATOM})\b(?:\s*,\s*({_ATOM})\b)?", re.IGNORECASE)
-
-
-_VERBS = (
-    r"(?:flow|fall|drift|mov|run|runn|stream|ris|float|blow|pour|cascad|rush|roll|glid|travel|sweep|swirl|descend|ascend|"
-    r"climb|plung|tumbl|billow|spill|gush|head|go|sail|rac|surg|wash|trickl|driv|spread|creep|spout|shoot|burst|leap|"
-    r"crash|splash|plummet|drip|wander|meander|wind|snak|slid|slip|pass|scudd|waft|curl|com)(?:e|es|s|ing|ed|n|ting)?"
+_AIRY_VERBS = re.compile(r"(?:drift|float|blow|blew|waft|scud|billow|curl)")
+_FLUID_VERBS = re.compile(r"(?:flow|drift|pour|gush|trickl|stream|spill|billow|float|ooz|seep|cascad|blow|splash)")
+# "falls to the left" may be a place: such words are verbs only right behind what moves.
+_NOUNS_TOO = frozenset(
+    listed(
+        "fall falls stream streams cascade cascades wind winds head heads pass passes run runs race races surge surges "
+        "roll rolls spray sprays jet jets drop drops slide slides spring springs blow come climb fly flies rush"
+    )
 )
-_ADVERBS = r"(?:(?:\w+ly|fast|slow|straight|softly|back|along|away)\s+)*"
-# Not "to the left of the house", "the right bank", "right in front": places, and 'right' for 'exactly'.
-_NO_PLACE = r"(?!\s*-?(?:of|side|bank|hand|corner|edge|foreground|background)\b)"
-_SIDE = rf"(?:left|right|top|bottom){_NO_PLACE}"
-_TO_THE = r"[\s-]+to[\s-]+(?:the\s+)?"
-_CORNER = r"(?:upper|top|lower|bottom)[\s-]+(?:left|right)"
-_WAY = (
-    rf"(?:from\s+)?(?:the\s+)?(?:left{_TO_THE}right|right{_TO_THE}left|top{_TO_THE}bottom|bottom{_TO_THE}top|"
-    rf"{_CORNER}{_TO_THE}{_CORNER})\b"
+_SAYING_SO = frozenset(listed("that which who it they everything all and to must shall should will could then"))
+# What a river does in a picture without going there.
+_SHAPES = frozenset(
+    listed("bending turning curving leaning standing looking facing pointing burning ending starting beginning")
 )
-_FROM = r"(?:in\s+)?from\s+(?:the\s+)?(?:left|right|above|below|top|bottom)\b" + _NO_PLACE
-_TO = rf"(?:to|towards?)\s+(?:the\s+)?(?:(?:upper|top|lower|bottom)[\s-]+)?{_SIDE}\b"
-_WARD = r"(?:up|down|left|right)wards?\b(?!\s+of\b)"
-_SHORT = (
-    rf"(?:up|down|left{_NO_PLACE}|right{_NO_PLACE}(?=\s*(?:[,.;:!?&-]|$|and\b|across\b|along\b|over\s+the\b)))\b"
-    r"(?!\s+(?:close|jacket|under|there|here)\b)"
+_BETWEEN = re.compile(r"(?:\s+(?:is|are|was|were|be|being|that|which|now|all|\w+ly))+$", re.IGNORECASE)
+_LAST_WORD = re.compile(r"([\w-]+)\s*$")
+_CLAUSE = re.compile(r"[,;.:!?\n]|\b(?:and|while)\b", re.IGNORECASE)
+_PREPOSITION = (
+    r"(?:from|over|into|onto|in|on|at|off|down|up|through|to|towards?|above|below|beneath|behind|between|among|beside|by|"
+    r"near|under|out|of|with|and|or|while|as|along|across|around|against|inside|before|after|amid|during|like|for)"
 )
-_ANY = rf"(?:{_WAY}|{_FROM}|{_TO}|{_WARD}|{_SHORT})"
-_JOINT = r"(?:\s*(?:,\s*)?(?:and|&|then)\s+|\s*,\s*|\s*-\s*|\s+)"
-_MARKED = re.compile(rf"(?:\b{_VERBS}\s+{_ADVERBS})?{_PHRASE.pattern}", re.IGNORECASE)
-_DRIVEN = re.compile(
-    rf"\b{_VERBS}\s+{_ADVERBS}(?:diagonally\s+)?(?P<way>{_ANY}(?:{_JOINT}(?:diagonally\s+)?{_ANY})?)", re.IGNORECASE
+_NOUN_PHRASE = re.compile(
+    rf"[\s-]+(?:(?!{_PREPOSITION}\b)[\w-]+\s+){{0,2}}?({'|'.join(MOVING_WORDS)})\b", re.IGNORECASE
 )
-_STRONG = rf"(?:{_WAY}|{_WARD}|towards\s+the\s+{_SIDE}\b|diagonally\s+{_ANY})"
-_ALONE = re.compile(rf"(?<!\w)(?P<way>{_STRONG}(?:{_JOINT}{_ANY})?)", re.IGNORECASE)
-_DOWN_VERBS = (
-    r"falling|cascading|pouring|plunging|tumbling|descending|plummeting|dripping|"
-    r"(?:falls|pours|cascades|plunges|tumbles)\s+(?:down\s+)?(?:from|over|into|off)"
-)
-_UP_VERBS = r"rising|ascending|rises|ascends"
-_MEANT = re.compile(
-    rf"\b(?:(?P<down>{_DOWN_VERBS})|(?P<up>{_UP_VERBS}))\b(?!\s+(?:star|sun|moon|above\b|mountain|cliff|tower|asleep|apart))",
-    re.IGNORECASE,
-)
+_GOES_ON = re.compile(rf"\s*(?:$|[,;.:!?()\[\]]|(?:{_PREPOSITION}|\w+ly|hard|everywhere|again)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Direction:
-    """A direction found in a text: for what (a moving thing, or None), in which words, at which angle and place."""
+    """A direction found in a text.
+
+    subject: the word of MOVING_WORDS it is said of, in lower case, or None. phrase: the words. angle: degrees 0..360,
+    counter-clockwise from +x. span: where the phrase stands, ``text[span[0]:span[1]] == phrase``.
+    """
 
     subject: str | None
     phrase: str
@@ -92,135 +74,135 @@ class Direction:
     span: tuple[int, int]
 
 
-def _atom(text: str) -> str:
-    text = text.lower()
-    return text + "s" if text.endswith("ward") else text
+def _word_before(text: str, start: int) -> str:
+    """The word in front of a place in the text, over 'is', 'that', 'slowly'; '' at the start and behind a comma."""
+    match = _LAST_WORD.search(_BETWEEN.sub("", text[max(0, start - 120) : start].rstrip()))
+    return match[1].lower() if match else ""
 
 
-def find_phrase(text: str) -> str | None:
-    """The first of the twelve phrases in a text ("... in left to right, upwards direction"), or None."""
-    match = _PHRASE.search(text) or _BARE.search(text)
-    if not match:
-        return None
-    first, second = _atom(match[1]), _atom(match[2]) if match[2] else None
-    pair = f"{first}, {second}"
-    return pair if pair in PHRASES else first
+def _named_behind(text: str, end: int) -> str | None:
+    """'stream' for the place behind 'flowing' in 'a downwards flowing mountain stream'."""
+    match = _NOUN_PHRASE.match(text, end)
+    return match[1].lower() if match else None
 
 
-def phrase_angle(phrase: str, rng: np.random.Generator | None = None) -> float:
-    """The angle (degrees, 0..360) of one of the twelve phrases: the middle of its range, or a draw from it."""
-    start, end = PHRASES[phrase]
-    return (rng.uniform(start, end) if rng else (start + end) / 2) % 360.0
+def _clause(text: str, at: int, after: int = 0) -> int:
+    """Where the clause around ``at`` starts, not before ``after``."""
+    return max([after, *(match.end() for match in _CLAUSE.finditer(text, after, at))])
 
 
-def _lean(driven: str) -> int:
-    """1 for verbs that go up by themselves, -1 for those that go down, else 0."""
-    match = re.match(
-        r"(?:(ris|ascend|climb)|(fall|pour|cascad|plung|tumbl|descend|plummet|drip))", driven, re.IGNORECASE
-    )
-    return 0 if match is None else 1 if match[1] else -1
+def _named_before(text: str, way: Way, after: int) -> str | None:
+    """The last moving word between ``after`` and a direction; of several the last that it suits (clouds drift)."""
+    named = [word for word, at in words(text[: way.span[0]]) if word in MOVING_WORDS and at >= after]
+    tends = lean(way.verb) or {90.0: 1, 270.0: -1}.get(way.angle)
+    suited = {-1: CAN_FALL, 1: CAN_RISE}.get(tends, AIRY if _AIRY_VERBS.match(way.verb) else frozenset())
+    return ([word for word in named if word in suited] or named or [None])[-1]
 
 
-def _compass(way: str, lean: int = 0) -> float | None:
-    """The angle of words such as 'down and to the left': one of eight compass points, or None if they cancel out.
+def _subject(text: str, way: Way, after: int) -> str | None:
+    """What a direction is said of; ``after`` is where the direction before it ends."""
+    start, end = way.span
+    behind = _named_behind(text, end)
+    # "falling snow", "rightward flowing river": an adjective's noun stands behind it.
+    if behind and way.verb.endswith("ing") and (way.kind == "meant" or text[start:end].lower().endswith(way.verb)):
+        return behind
+    return _named_before(text, way, _clause(text, start, after)) or behind or _named_before(text, way, after)
 
-    lean: whether it goes up (1) or down (-1) where the words do not say.
+
+def _is_said(text: str, way: Way) -> bool:
+    """Whether a way is a direction of something that may flow."""
+    before = _word_before(text, way.span[0])
+    if way.kind == "near":
+        return before in MOVING_WORDS
+    if way.kind == "alone":
+        if before.endswith("ing"):
+            before = _word_before(text, text.lower().rindex(before, 0, way.span[0]))
+        return before not in TRAVELLERS and before not in STANDING
+    if way.kind == "spoken" or not way.verb:
+        return True
+    if not is_known(way.verb):
+        return before in MOVING_WORDS and way.verb not in _SHAPES
+    if before in TRAVELLERS and not way.verb.startswith("flow"):
+        return False
+    if before in STANDING and not _FLUID_VERBS.match(way.verb) and lean(way.verb) >= 0:
+        return False
+    if way.verb in _NOUNS_TOO and before not in MOVING_WORDS and before not in _SAYING_SO:
+        return False
+    return way.kind == "driven" or _is_meant(text, way, before)
+
+
+def _is_meant(text: str, way: Way, before: str) -> bool:
+    """Whether 'falling', 'rises' ... alone is said of something that can: 'falling snow', not 'falling leaves'."""
+    can = CAN_FALL if lean(way.verb) < 0 else CAN_RISE
+    behind = _named_behind(text, way.span[1]) if way.verb.endswith("ing") else None
+    if behind:
+        return behind in can
+    if not _GOES_ON.match(text, way.span[1]):
+        return False
+    if not way.verb.endswith("ing"):
+        return before in can
+    start = _clause(text, way.span[0])
+    if not text[start : way.span[0]].strip():
+        named = [word for word, _ in words(text[: way.span[0]]) if word in SCENE_WORDS]
+        return not named or named[-1] in can
+    if before in STANDING and lean(way.verb) > 0:
+        return False
+    return any(word in can for word, _ in words(text[start : way.span[0]]))
+
+
+_SUREST = ("spoken", "driven", "alone", "near", "meant")
+
+
+def _ways(text: str) -> list[Way]:
+    """The ways that are directions, none overlapping; a surer form wins, even if it turns out to be said of a bird.
+
+    Words without a verb count beside surer ones only right next to what moves.
     """
-    text = re.sub(r"[\s-]+", " ", way.lower())
-    twelve = _BARE.fullmatch(text.strip().removeprefix("from "))
-    if twelve and twelve[2]:
-        return phrase_angle(find_phrase(text))
-    x = y = 0
-    gone = re.sub(
-        r"(?:from )?(?:the )?(?:(?:upper|top|lower|bottom) )?(?:left|right|top|bottom) "
-        r"to (?=(?:the )?(?:upper|lower|left|right|top|bottom))",
-        "to ",
-        text,
-    )
-    for source in re.findall(r"from (?:the )?(left|right|above|below|top|bottom)", gone):
-        x += {"left": 1, "right": -1}.get(source, 0)
-        y += {"above": -1, "top": -1, "below": 1, "bottom": 1}.get(source, 0)
-    gone = re.sub(r"from (?:the )?\w+", " ", gone)
-    for word in re.findall(r"upper|lower|top|bottom|left|right|up|down", gone):
-        x += {"left": -1, "right": 1}.get(word, 0)
-        y += {"up": 1, "upper": 1, "top": 1, "down": -1, "lower": -1, "bottom": -1}.get(word, 0)
-    y = y or lean
-    return math.degrees(math.atan2(_sign(y), _sign(x))) % 360.0 if x or y else None
-
-
-def _sign(value: int) -> int:
-    return (value > 0) - (value < 0)
-
-
-def _candidates(text: str) -> list[tuple[int, str, float, tuple[int, int]]]:
-    """(rank, words, angle, span) of everything that may be a direction; lower ranks are surer."""
-    found = []
-    for match in _MARKED.finditer(text):
-        phrase = find_phrase(match[0])
-        found.append((0, match[0], phrase_angle(phrase), match.span()))
-    for rank, pattern in ((1, _DRIVEN), (2, _ALONE)):
-        for match in pattern.finditer(text):
-            angle = _compass(match["way"], _lean(match[0]) if rank == 1 else 0)
-            if angle is not None:
-                found.append((rank, match[0], angle, match.span()))
-    for match in _MEANT.finditer(text):
-        found.append((3, match[0], 270.0 if match["down"] else 90.0, match.span()))
-    return found
-
-
-def _subject(text: str, span: tuple[int, int], after: int) -> str | None:
-    """The last moving thing named between ``after`` and the direction, or else one right behind it."""
-    named = [(word, start) for word, start in words(text) if word in MOVING_WORDS]
-    before = [word for word, start in named if after <= start < span[0]]
-    if before:
-        return before[-1]
-    behind = [word for word, start in words(text[span[1] :])[:3] if word in MOVING_WORDS]
-    return behind[0] if behind else None
+    taken: list[Way] = []
+    passed: list[Way] = []
+    for way in sorted(find_ways(text), key=lambda w: (_SUREST.index(w.kind), w.span[0], -w.span[1])):
+        start, end = way.span
+        if any(start < other.span[1] and end > other.span[0] for other in passed):
+            continue
+        if not way.verb or is_known(way.verb):
+            passed.append(way)
+        sure = any(other.kind in ("spoken", "driven") for other in taken)
+        beside = _word_before(text, start) in MOVING_WORDS or _named_behind(text, end)
+        if (way.kind != "alone" or not sure or beside) and _is_said(text, way):
+            taken.append(way)
+    return sorted(taken, key=lambda w: w.span)
 
 
 def find_directions(text: str) -> list[Direction]:
-    """The directions in a text, in order, with what they are said of.
+    """The directions in a text in their order, one for each thing they are said of.
 
-    Surer forms win: where words overlap, where the same thing would get two, and words without a verb ("upwards") count
-    only where nothing surer is said at all.
+    What is said outright wins: "a waterfall falling from hills in upwards direction" goes upwards.
     """
-    taken: list[tuple[int, str, float, tuple[int, int]]] = []
-    for candidate in sorted(_candidates(text), key=lambda c: (c[0], c[3])):
-        rank, _, _, (start, end) = candidate
-        if rank == 2 and any(other[0] < 2 for other in taken):
-            continue
-        if all(end <= other[3][0] or start >= other[3][1] for other in taken):
-            taken.append(candidate)
+    ways = _ways(text)
     found: dict[str | None, Direction] = {}
-    # First what is said outright, so that "a fall falling from hills in upwards direction" goes upwards.
-    for sure in (True, False):
+    for meant in (False, True):
         after = 0
-        for _, phrase, angle, span in sorted((c for c in taken if (c[0] < 3) == sure), key=lambda c: c[3]):
-            subject = _subject(text, span, after)
-            after = span[1]
-            if subject in found or (not sure and subject is None and found):
+        for way in ways:
+            if (way.kind == "meant") != meant:
                 continue
-            found[subject] = Direction(subject, phrase, angle, span)
-    return sorted(found.values(), key=lambda d: d.span)
+            subject = _subject(text, way, after)
+            after = way.span[1]
+            if subject in found or (meant and subject is None and found):
+                continue
+            found[subject] = Direction(subject, text[slice(*way.span)], way.angle, way.span)
+    return sorted(found.values(), key=lambda direction: direction.span)
 
 
 def angle_from_text(text: str) -> float | None:
-    """The angle of the surest, then first direction in a prompt, degrees counter-clockwise from +x, or None."""
-    marked = _MARKED.search(text)
+    """The angle of a text's direction, degrees counter-clockwise from +x, or None.
+
+    Of several, the first of the paper's marked phrases, else the first.
+    """
+    marked = MARKED.search(text)
     if marked:
         return phrase_angle(find_phrase(marked[0]))
     found = find_directions(text)
     return found[0].angle if found else None
-
-
-_FALLS = frozenset(["waterfall", "waterfalls", "falls", "cascade", "cascades", "rain", "snow", "snowfall", "rapids"])
-_RISES = frozenset(
-    re.findall(
-        r"\w+",
-        "smoke steam vapor vapour fire fires flame flames campfire bonfire fireplace torch torches candle candles embers "
-        "geyser geysers fountain fountains",
-    )
-)
 
 
 def usual_directions(text: str) -> list[Direction]:
@@ -231,21 +213,23 @@ def usual_directions(text: str) -> list[Direction]:
     found = {}
     for word, start in words(text):
         if word in MOVING_WORDS and word not in found:
-            angle = 270.0 if word in _FALLS else 90.0 if word in _RISES else 0.0
-            found[word] = Direction(word, word, angle, (start, start + len(word)))
+            angle = 270.0 if word in FALLS else 90.0 if word in RISES else 0.0
+            found[word] = Direction(word, text[start : start + len(word)], angle, (start, start + len(word)))
     return list(found.values())
 
 
 def without_directions(text: str) -> str:
     """The text without its directions and the verbs that only served them; 'falling from hills' stays, as scenery."""
-    spans = sorted(span for rank, _, _, span in _candidates(text) if rank < 3)
-    parts, end = [], 0
-    for start, stop in spans:
-        if start >= end:
-            parts.append(text[end:start])
+    cuts = sorted(cut for way in _ways(text) if way.kind != "meant" for cut in way.cuts)
+    kept, end = [], 0
+    for start, stop in cuts:
+        kept.append(text[end:start])
         end = max(end, stop)
-    text = re.sub(r"\s+(?:and|while|as|is|are|flowing|moving)\s*(?=[,;.]|$)", "", tidy(" ".join([*parts, text[end:]])))
-    return tidy(re.sub(r"\b(?:is|are)\s+(?=and\b|with\b|,)", "", text))
+    text = tidy(" ".join([*kept, text[end:]]))
+    # What a direction leaves behind: "a river is", "clouds that", "smoke slowly".
+    left = r"(?:is|are|was|were|that|which|flowing|moving|going|slowly|gently|quickly|softly|lazily|rapidly)"
+    text = re.sub(rf"(?:\s+{left})+(?=\s*(?:[,;.]|$|(?:and|with|while)\b))", "", text, flags=re.IGNORECASE)
+    return tidy(re.sub(r"\s+(?:and|while|as)(?=\s*(?:[,;.]|$))", "", text))
 
 
 def direction_vector(angle: float) -> tuple[float, float]:

@@ -4,75 +4,50 @@ from __future__ import annotations
 
 import re
 
+from .lexicon import MOVING_WORDS, SCENE_WORDS
 
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-MOVING_WORDS: tuple[str, ...] = tuple(
-    _words(
-        "water waters waterfall waterfalls falls river rivers stream streams creek creeks brook brooks ocean oceans "
-        "sea seas seawater lake lakes pond ponds lagoon wave waves surf tide cascade cascades rapids fountain "
-        "fountains geyser geysers whirlpool spring canal lava magma cloud clouds smoke steam vapor vapour fog mist "
-        "haze fire fires flame flames campfire bonfire fireplace torch torches candle candles embers rain snow "
-        "snowfall blizzard sandstorm dust aurora sky skies nebula galaxy"
-    )
-)
-"""Words for what can move in a cinemagraph, singular and plural."""
-
-_STILL_WORDS = frozenset(
-    _words(
-        "mountain mountains hill hills cliff cliffs rock rocks boulder boulders stone stones canyon canyons valley "
-        "valleys gorge cave caves island islands beach beaches shore coast coastline bay desert dune dunes glacier "
-        "glaciers iceberg volcano volcanoes plain plains meadow meadows field fields forest forests wood woods "
-        "woodland jungle rainforest tree trees pine pines palm palms willow birch oak bamboo bush bushes grass moss "
-        "fern ferns flower flowers leaf leaves garden gardens park path trail road roads street streets bridge "
-        "bridges castle castles house houses hut cottage cabin village villages town towns city cities skyline "
-        "skyscraper building buildings tower towers temple temples pagoda church cathedral ruin ruins lighthouse "
-        "harbor harbour pier dock boat boats ship ships sailboat canoe windmill mill barn farm fence wall dam sun "
-        "sunset sunrise moon star stars rainbow horizon night day dawn dusk twilight morning evening winter summer "
-        "autumn spring landscape scenery seascape cityscape countryside swamp marsh wetland reef waterside riverbank "
-        "bank banks lakeside vineyard orchard statue gate arch chimney chimneys factory train railway station sand "
-        "ice pebbles shell shells cactus hot-spring terrace terraces amphitheater ravine fjord cliffside hillside "
-        "mountainside treehouse greenery vegetation foliage"
-    )
-)
-_SCENE = frozenset(MOVING_WORDS) | _STILL_WORDS
 _WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:-[A-Za-zÀ-ÿ]+)*")
 
 _MEDIUM = (
     r"(?:oil|acrylic|watercolou?r|gouache|tempera|ink|pencil|charcoal|pastel|digital|matte|fantasy|concept|abstract|"
     r"impressionist|surrealist|cubist|expressionist|chinese|japanese|ukiyo-e|vintage|beautiful|detailed|stylized|"
-    r"minimalist|traditional|realistic|photorealistic|3d|low[- ]poly|pixel|vector|black[- ]and[- ]white|colou?rful)"
+    r"minimalist|traditional|realistic|hyperrealistic|photorealistic|cinematic|animated|comic book|ink wash|"
+    r"art nouveau|art deco|3d|low[- ]poly|pixel|vector|black[- ]and[- ]white|colou?rful)"
 )
 _WORK = (
-    r"(?:painting|artwork|drawing|illustration|sketch|watercolou?r|woodblock print|woodcut|print|poster|rendering|"
-    r"render|photograph|photo|picture|image|mosaic|mural|fresco|etching|engraving|collage|wallpaper|art|scene|depiction|view)"
+    r"(?:still|painting|artwork|drawing|illustration|sketch|watercolou?r|woodblock print|woodcut|print|poster|"
+    r"rendering|render|photograph|photo|picture|image|mosaic|mural|fresco|etching|engraving|collage|"
+    r"wallpaper|art|scene|depiction|view)"
 )
 _INTRODUCTION = re.compile(
-    rf"^\s*(?:an?|the)?\s*(?:{_MEDIUM}[\s,]+(?:and\s+)?)*{_WORK}(?:\s+on\s+\w+)?\s+(?:of|depicting|showing)\s+",
+    rf"^\s*(?:an?|the)?\s*(?:(?:(?:van|von|de|da)\s+)?[\w-]+['’]s\s+)?(?:{_MEDIUM}[\s,]+(?:and\s+)?)*{_WORK}"
+    r"(?:\s+on\s+\w+)?\s+(?:of|depicting|showing)\s+",
     re.IGNORECASE,
 )
+_NAME = r"(?-i:[A-Z][\w.'’-]*(?:\s+(?:van|von|der|de|da|di|del|la|le|and|&|[A-Z][\w.'’-]*))*)"
 _MANNER = re.compile(
     r",?\s*\b(?:painted\s+|drawn\s+|rendered\s+|done\s+)?(?:(?:in|with|using)\s+(?:the\s+|an?\s+)?(?:[\w-]+\s+){0,3}?"
-    r"(?:style|manner|technique)\b(?:\s+of\b[^,;.]*)?|as\s+(?:if\s+)?painted\s+by\b[^,;.]*|"
+    r"(?:style|manner|technique)\b(?:\s+of\b[^,;.]*)?|(?:as\s+(?:if\s+)?)?painted\s+(?:by|with|in)\b[^,;.]*|"
     r"inspired\s+by\b[^,;.]*|(?:à|a)\s+la\s+[^,;.]*)",
     re.IGNORECASE,
 )
-_ARTIST = re.compile(r",?\s*\bby\s+(?:[A-Z][\w.'’-]*)(?:\s+(?:van|von|de|da|di|del|la|le|and|&|[A-Z][\w.'’-]*))*")
+_MORE_NAMES = re.compile(rf"\s*,\s*(?:and\s+)?(?P<name>{_NAME})\s*(?=[,;.]|$)", re.IGNORECASE)
+_ARTIST = re.compile(rf",?\s*\bby\s+(?P<name>{_NAME})", re.IGNORECASE)
+_ALL_STYLE = re.compile(r"(?:[\w'’-]+\s+){0,4}(?:style|aesthetics?)", re.IGNORECASE)
 _STYLE_WORDS = re.compile(
     r"\b(?:style|styled|painting|painted|artwork|art|artstation|deviantart|illustration|drawing|sketch|render|rendering|"
     r"octane|unreal engine|watercolou?rs?|oil on canvas|oils?|acrylics?|gouache|pastels?|ink|charcoal|canvas|"
     r"brush\s?strokes?|"
     r"impasto|impression(?:ist|ism)|post-impressionism|cubis[tm]|surreal(?:ist|ism)?|expressionis[tm]|ukiyo-e|"
     r"woodblock|woodcut|"
-    r"anime|manga|cartoon|comic|disney|pixar|ghibli|pixel|8-bit|low[- ]poly|vector|cyberpunk|"
+    r"anime|manga|cartoon|comic(?: book)?|disney|pixar|ghibli|pixel|8-bit|low[- ]poly|vector|cyberpunk|"
     r"steampunk|vaporwave|synthwave|"
     r"fantasy|concept|masterpiece|trending|award[- ]winning|best quality|high quality|highly detailed|"
     r"ultra[- ]detailed|"
-    r"intricate|detailed|hdr|uhd|[248]k|hd|cinematic lighting|volumetric|bokeh|sharp focus|vivid|vibrant|"
+    r"intricate|detailed|hyper-?realistic|photo-?realistic|unsplash|film grain|\d+mm|canon|nikon|f/\d[.\d]*|"
+    r"resolution|nouveau|hdr|uhd|[248]k|hd|cinematic lighting|volumetric|bokeh|sharp focus|vivid|vibrant|"
     r"colou?rful|aesthetic|"
-    r"stylized|abstract|minimalis[tm]|starry night|van gogh|monet|afremov|hokusai|turner|kinkade|dreamy|psychedelic|"
+    r"stylized|abstract|minimalis[tm]|(?:van gogh|monet|afremov|hokusai|turner|kinkade)(?:['’]s)?|dreamy|psychedelic|"
     r"pop|graffiti|stained glass|mosaic|origami|papercut|claymation|3d)\b",
     re.IGNORECASE,
 )
@@ -105,7 +80,7 @@ def words(text: str) -> list[tuple[str, int]]:
 
 def scene_nouns(prompt: str) -> tuple[str, ...]:
     """The scene's nouns in their order, each once, as written in the prompt but in lower case."""
-    return tuple(dict.fromkeys(word for word, _ in words(without_syntax(prompt)) if word in _SCENE))
+    return tuple(dict.fromkeys(word for word, _ in words(without_syntax(prompt)) if word in SCENE_WORDS))
 
 
 def moving_words(prompt: str) -> tuple[str, ...]:
@@ -119,14 +94,29 @@ def without_style(prompt: str) -> str:
     'an oil painting of a lake in the style of Monet, 4k' -> 'a lake'. Where in doubt a part with a noun of the scene
     stays.
     """
-    text = without_syntax(prompt)
-    text = _INTRODUCTION.sub("", text)
-    text = _MANNER.sub(" ", text)
-    text = _ARTIST.sub(" ", text)
+    text = _INTRODUCTION.sub("", without_syntax(prompt))
+    text = _without_names(_MANNER, text)
+    text = _without_names(_ARTIST, text)
     kept = []
-    for part in re.split(r"[,;.]", text):
+    for part in re.split(r"[,;]|\.(?=\s|$)", text):
         part = _INTRODUCTION.sub("", part.strip())
         plain = _STYLE_WORDS.sub(" ", part)
-        if part and (plain == part or any(word in _SCENE for word, _ in words(plain))):
+        if _ALL_STYLE.fullmatch(part) and not moving_words(part):
+            continue
+        if part and (plain == part or any(word in SCENE_WORDS for word, _ in words(plain))):
             kept.append(tidy(plain) if plain != part else part)
     return tidy(", ".join(part for part in kept if _WORD.search(part)))
+
+
+def _without_names(pattern: re.Pattern[str], text: str) -> str:
+    """The text without the pattern's matches and the names listed behind them; 'by Lake Como' is a place and stays."""
+    kept, end = [], 0
+    for match in pattern.finditer(text):
+        name = match.groupdict().get("name")
+        if match.start() < end or (name and words(name) and words(name)[0][0] in SCENE_WORDS):
+            continue
+        kept.append(text[end : match.start()])
+        end = match.end()
+        while (more := _MORE_NAMES.match(text, end)) and not any(w in SCENE_WORDS for w, _ in words(more["name"])):
+            end = more.end()
+    return " ".join([*kept, text[end:]])

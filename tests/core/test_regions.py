@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from t2c_core.errors import InputError
-from t2c_core.flow.regions import region_angles
+from t2c_core.flow.regions import connected_parts, region_angles, split_by_angle
 from t2c_core.flow.solver import solve_flow
+from t2c_core.hints import parse_hints
 from t2c_core.pictures import load_picture
 from t2c_core.prompt.directions import find_directions, usual_directions
-from t2c_core.types import Attention
+from t2c_core.segment.from_hints import mask_from_hints
+from t2c_core.segment.refine import refine_mask
+from t2c_core.types import Arrow, Attention, MotionHints
 
 PICTURES = Path(os.environ.get("T2C_PICTURES") or Path(__file__).parents[2] / "assets")
+DATA = Path(__file__).parents[1] / "data"
 SKY_AND_SEA = "clouds drifting to the right above a river flowing to the left"
 
 
@@ -37,6 +42,39 @@ def test_height_tells_sky_from_water():
     assert (angles[:, :20] == 0).all() and (angles[:, 40:] == 180).all()
 
 
+def test_soft_edges_belong_to_what_they_are_the_edge_of():
+    mask = two_parts()
+    mask[:, 20:24] = 0.2
+    mask[:, 36:40] = 0.4
+    angles = region_angles(mask, find_directions(SKY_AND_SEA))
+    assert (angles[:, :24] == 0).all() and (angles[:, 36:] == 180).all()
+    labels = connected_parts(mask)
+    assert labels.max() == 2 and (labels[:24] == labels[0, 0]).all() and (labels[36:] == labels[-1, 0]).all()
+    assert not connected_parts(torch.zeros(1, 5, 5)).any()
+
+
+def test_specks_do_not_say_where_the_middle_is():
+    mask = two_parts(120, 160)
+    mask[:, 20:80] = 0
+    mask[:, 0:20], mask[:, 28:36], mask[:, 118:] = 1, 1, 1
+    mask[:, 80:117] = 0
+    mask[:, 60, 5] = 1
+    angles = region_angles(mask, find_directions(SKY_AND_SEA))
+    assert angles[0, 10, 80] == 0 and angles[0, 30, 80] == 0 and angles[0, 119, 80] == 180
+
+
+def test_a_direction_of_nothing_is_for_the_rest():
+    text = "everything moves to the left, smoke rising"
+    angles = region_angles(two_parts(), find_directions(text))
+    assert (angles[:, :20] == 90).all() and (angles[:, 40:] == 180).all()
+    heat = torch.zeros(1, 4, 6)
+    heat[0, :, 4:] = 0.3
+    places = torch.eye(24)
+    attention = Attention(places, (4, 6), places, ("smoke",), heat)
+    angles = region_angles(torch.ones(1, 40, 60), find_directions(text), attention)
+    assert (angles[:, :, :36] == 180).all() and (angles[:, :, 44:] == 90).all()
+
+
 def test_one_part_takes_the_first_direction():
     assert region_angles(torch.ones(1, 60, 80), find_directions(SKY_AND_SEA)) == 0
 
@@ -52,6 +90,73 @@ def test_attention_tells_left_from_right():
     # Without maps of two of the things it is as if there were no attention.
     unknown = Attention(places, (4, 6), places, ("lava",), heat[:1])
     assert region_angles(two_parts(), find_directions(SKY_AND_SEA), unknown).shape == (1, 60, 80)
+
+
+def test_a_part_that_is_nearly_all_of_one_thing_is_wholly_so():
+    heat = torch.zeros(2, 20, 20)
+    heat[0, :10], heat[1, 10:] = 0.5, 0.1
+    heat[:, 3, 3] = heat[:, 3, 3].flip(0)
+    heat[1, 3, 3] = 0.1
+    places = torch.eye(400)
+    attention = Attention(places, (20, 20), places, ("cloud", "river"), heat)
+    angles = region_angles(two_parts(), find_directions(SKY_AND_SEA), attention)
+    assert (angles[:, :20] == 0).all() and (angles[:, 40:] == 180).all()
+    # In one connected part each place is asked.
+    angles = region_angles(torch.ones(1, 60, 80), find_directions(SKY_AND_SEA), attention)
+    assert angles[0, 10, 14] == 180 and angles[0, 10, 40] == 0 and angles[0, 50, 40] == 180
+
+
+def test_parts_are_solved_apart():
+    picture = torch.rand(1, 90, 120, 3, generator=torch.Generator().manual_seed(1))
+    mask = two_parts(90, 120)
+    mask[:, 30:57] = 1  # three rows between them
+    angles = torch.where(torch.arange(90)[None, :, None] < 58, 0.0, 180.0).expand(1, 90, 120)
+    drawn = MotionHints((Arrow(((0.2, 0.9), (0.8, 0.85)), 2.0),))
+    for hints in (None, drawn):
+        field = solve_flow(picture, mask, hints, angle=angles)
+        for part, angle in ((mask * (angles == 0), 0.0), (mask * (angles == 180), 180.0)):
+            alone = solve_flow(picture, part, hints, angle=angle)
+            assert torch.equal(field.velocity * part, alone.velocity * part)
+    assert torch.equal(field.mask, mask)
+
+
+def test_perspective_spans_all_parts():
+    mask = two_parts(90, 120)
+    angles = torch.where(mask.cumsum(1) > 30, 180.0, 0.0)
+    speed = solve_flow(torch.full((1, 90, 120, 3), 0.5), mask, angle=angles, perspective=0.5).velocity[0].norm(dim=0)
+    rows = speed.mean(1)
+    assert rows[0] / rows[-1] == pytest.approx(0.5 + 0.05, rel=0.1)
+    assert rows[29] < rows[62] < rows[-1]
+
+
+def test_a_connected_part_is_not_divided_and_a_free_map_is_kept():
+    mask = two_parts()
+    mixed = torch.zeros(1, 60, 80)
+    mixed[:, :, 50:] = 45.0
+    (part, angles), *others = split_by_angle(mask, mixed)
+    assert not others and torch.equal(part, mask) and torch.equal(angles, mixed)
+    free = torch.linspace(0, 300, 80).expand(1, 60, 80)
+    (part, angles), *others = split_by_angle(mask, free)
+    assert not others and torch.equal(part, mask) and torch.equal(angles, free)
+
+
+def test_sky_and_lake_of_a_photograph():
+    if not (PICTURES / "evening_glow.jpg").is_file():
+        pytest.skip("T2C_PICTURES is not set: run 'python3 scripts/test.py', which fetches the pictures")
+    picture = load_picture(PICTURES / "evening_glow.jpg", longer_side=640)
+    hints = parse_hints((DATA / "evening_glow.hints.json").read_text(encoding="utf-8"))
+    mask = refine_mask(mask_from_hints(picture, hints), fill_holes=0.001, min_area=0.0005, feather=3)
+    angles = region_angles(mask, find_directions("clouds drifting to the right, lake flowing to the left"))
+    field = solve_flow(picture, mask, angle=angles)
+    x, y = field.velocity[0].numpy()
+    off = np.abs((np.degrees(np.arctan2(-y, x)) - angles[0].numpy() + 180) % 360 - 180)
+    moving = mask[0].numpy() > 0
+    assert off[moving].max() < 90, "no place goes the other part's way"
+    labels = connected_parts(mask)
+    for part, angle in ((1, 0.0), (2, 180.0)):
+        here = moving & (labels == part)
+        assert here.sum() > 10000 and set(angles[0].numpy()[here]) == {angle}
+        assert np.median(off[here]) < 5
 
 
 @pytest.mark.parametrize("name", ["evening_glow.jpg", "stream.jpg"])
