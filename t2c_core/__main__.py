@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import cli_animate, cli_generate, cli_measure, cli_paint
+from . import cli_animate, cli_convert, cli_generate, cli_measure, cli_paint
 from .errors import InputError
 
 
@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     cli_animate.add_parser(subparsers)
     cli_generate.add_parser(subparsers)
     cli_measure.add_parser(subparsers)
+    cli_convert.add_parser(subparsers)
     cli_paint.add_parser(subparsers)
     args = parser.parse_args(arguments)
     try:

@@ -7,7 +7,7 @@ Velocities are px/frame at the picture's own size, x to the right, y downwards.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -139,6 +139,10 @@ class WarpPlan:
     integration: Integration = "rk4"
     metric: torch.Tensor | None = field(default=None, compare=False)
     """Softmax splatting metric Z [1, 1, H, W]; None gives every pixel the same weight."""
+    network: Any = field(default=None, compare=False)
+    """A published video network that renders the frames from features instead; None warps the picture's pixels."""
+    network_still: bool = False
+    """With a network: whether what does not move is the network's picture too, not the source's pixels."""
 
     def __post_init__(self) -> None:
         p = self.picture

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from ..errors import InputError
+from ..networks.render import NetworkFrames
 from ..types import BLENDS, WarpPlan
 from ..warp.extend import extend_velocity
 from ..warp.layers import FluidWarp
@@ -23,6 +24,7 @@ class LoopRenderer:
     produced. blend: 'contrast' keeps the texture's contrast through the cross-fade, 'linear' is the published one.
     anchor (0..1, for 'contrast'): how much the scene's large shapes stay in place while the texture flows: near 1
     for streams and falls, 0 where shapes themselves drift (clouds, smoke).
+    A plan with a video network is rendered by it, on the device it is on; blend and anchor have no effect then.
     Memory: a few copies of the fluid's pixels, whatever N is.
     """
 
@@ -54,6 +56,9 @@ class LoopRenderer:
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         picture = self.plan.picture[0].float().to(self.device)
+        if self.plan.network is not None:
+            yield from self._decoded(picture)
+            return
         yield picture.clone()
         if self._still():
             for _ in range(1, len(self)):
@@ -75,6 +80,12 @@ class LoopRenderer:
             frame = picture.clone()
             frame.view(-1, 3)[warp.indices] = torch.lerp(source, fluid, alpha).clamp_(0, 1)
             yield frame
+
+    def _decoded(self, picture: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The network's frames in the fluid, the picture elsewhere; the first one too, or the loop would jump there."""
+        mask = self.plan.flow.mask[0, :, :, None].float().to(self.device)
+        for frame in NetworkFrames(self.plan, self.plan.network, self.device):
+            yield frame if self.plan.network_still else torch.lerp(picture, frame, mask)
 
     def _still(self) -> bool:
         """Whether nothing moves at all."""

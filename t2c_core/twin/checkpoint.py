@@ -1,4 +1,4 @@
-"""Single-file Stable Diffusion checkpoints in the original layout: reading them, and what their shapes say.
+"""Single-file Stable Diffusion checkpoints in the original layout: what their shapes say.
 
 Everything about a network is told by the shapes of its weights, so files of any width load. Names are turned into
 diffusers' by diffusers' own tables.
@@ -6,11 +6,8 @@ diffusers' by diffusers' own tables.
 
 from __future__ import annotations
 
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,30 +21,6 @@ CLIP_1 = "cond_stage_model.transformer."
 CLIP_2 = "cond_stage_model.model."
 XL_1, XL_2 = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
 Weights = Mapping[str, torch.Tensor]
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a .safetensors file, or of a .ckpt or .pt that holds nothing but tensors.
-
-    A pickle is never executed. Raises InputError('checkpoint') for files that are missing, cut off, or something else.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise InputError("checkpoint", f"'{path}' does not exist.")
-    try:
-        if path.suffix.lower() == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            "checkpoint", f"'{path.name}' holds more than tensors; its program is not run.", "Use a .safetensors file."
-        ) from error
-    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError("checkpoint", f"'{path.name}' cannot be read: it is cut off or no checkpoint.") from error
-    weights = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
-    return {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)}
 
 
 def family_of(weights: Weights) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from .checkpoint import CLIP_1, CLIP_2, XL_1, XL_2, Weights, family_of, predicts, read_weights, unet_config, vae_config
+from ..weights import read_weights
+from .checkpoint import CLIP_1, CLIP_2, XL_1, XL_2, Weights, family_of, predicts, unet_config, vae_config
 from .diffusers_adapter import Conditioning
 from .schedule import noise_table
 from .tokenizer import load_tokenizer, token_ids, token_texts

@@ -61,10 +61,11 @@ def _advance(step: torch.Tensor, positions: torch.Tensor, integration: str) -> t
     x, y = torch.round(positions).long().unbind(1)
     moved = positions + step[y.clamp(0, height - 1), x.clamp(0, width - 1)]
     # A point that has left the picture stays where it left.
-    return torch.where(_outside(positions, height, width)[:, None], positions, moved)
+    return torch.where(outside(positions, height, width)[:, None], positions, moved)
 
 
-def _outside(positions: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def outside(positions: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """bool [M]: which positions [M, 2] lie beyond the middle of the picture's border pixels."""
     x, y = positions.unbind(1)
     return (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
 
@@ -86,7 +87,7 @@ def displacement(velocity: torch.Tensor, steps: int, integration: str = "rk4") -
         positions = _advance(step, positions, integration)
     moved = positions - start
     if integration == "nearest":
-        moved[_outside(positions, height, width)] = float(max(height, width) + 1)
+        moved[outside(positions, height, width)] = float(max(height, width) + 1)
     return moved.reshape(height, width, 2).permute(2, 0, 1)[None]
 
 

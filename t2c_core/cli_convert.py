@@ -1,0 +1,28 @@
+"""``convert``: a published checkpoint to a folded .safetensors file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from .networks.checkpoint import convert
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add 'convert' to the sub-commands; ``run`` is set as its default 'run'."""
+    text = "turn a published checkpoint into a folded .safetensors file"
+    parser = subparsers.add_parser("convert", help=text, description=text[0].upper() + text[1:] + ".")
+    parser.add_argument("source", type=Path, help="latest_net_G.pth of one of the paper's networks")
+    parser.add_argument("target", type=Path, help="file to write")
+    parser.add_argument("--fp16", action="store_true", help="half precision: half as large")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert and say what it is; returns 0. Raises InputError."""
+    kind = convert(args.source, args.target, torch.float16 if args.fp16 else torch.float32)
+    print(f"{args.target}: {kind}")
+    return 0

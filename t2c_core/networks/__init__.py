@@ -1,0 +1,1 @@
+"""The published Text2Cinemagraph networks and the loading of their checkpoints."""

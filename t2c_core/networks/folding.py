@@ -1,0 +1,119 @@
+"""Published weights turned into those of our modules: normalisations folded away, every key accounted for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from ..errors import InputError
+from .motion import Motion
+from .motion_direction import MotionDirection
+from .video import DECODER_WIDTHS, ENCODER_WIDTHS, RESIZE, Video
+
+Weights = Mapping[str, torch.Tensor]
+KINDS: dict[str, type[torch.nn.Module]] = {"motion": Motion, "motion_direction": MotionDirection, "video": Video}
+EPS = 1e-5
+
+
+@dataclass
+class _Reader:
+    """Hands out weights by key and remembers which were missing, misshapen or never asked for."""
+
+    weights: Weights
+    taken: set[str] = field(default_factory=set)
+    missing: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
+
+    def take(self, key: str, shape: tuple[int, ...]) -> torch.Tensor:
+        value = self.weights.get(key)
+        self.taken.add(key)
+        if value is None:
+            self.missing.append(key)
+        elif tuple(value.shape) != shape:
+            self.misshapen.append(f"{key} {list(value.shape)} instead of {list(shape)}")
+        else:
+            return value.float()
+        return torch.ones(shape)
+
+    def spectral(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        """weight_orig / (u^T W v), W = weight_orig as a matrix (Miyato et al. 2018)."""
+        original = self.take(f"{name}.weight_orig", shape)
+        matrix = original.flatten(1)
+        u = self.take(f"{name}.weight_u", (shape[0],))
+        v = self.take(f"{name}.weight_v", (matrix.shape[1],))
+        return original / torch.dot(u, matrix @ v)
+
+    def norm(self, name: str, inner: str, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(weight, bias) of a batch norm conditioned on noise, at noise zero: its linear parts have no effect."""
+        for part in ("gain", "bias"):
+            self.spectral(f"{name}.{part}", (width, 20))
+        self.take(f"{name}.{inner}.accumulation_counter", (1,))
+        scale = (self.take(f"{name}.{inner}.stored_var", (width,)) + EPS).rsqrt()
+        return scale, -self.take(f"{name}.{inner}.stored_mean", (width,)) * scale
+
+    def finish(self, kind: str) -> None:
+        """Raise InputError('model') unless everything was there, in shape and used."""
+        unexpected = sorted(set(self.weights) - self.taken)
+        if self.missing or self.misshapen or unexpected:
+            parts = [
+                f"{len(names)} {what} ({', '.join(sorted(names)[:4])})"
+                for what, names in (
+                    ("missing", self.missing),
+                    ("misshapen", self.misshapen),
+                    ("unexpected", unexpected),
+                )
+                if names
+            ]
+            raise InputError("model", f"is no complete '{kind}' network: weights {', '.join(parts)}.")
+
+
+def fold(kind: str, weights: Weights) -> dict[str, torch.Tensor]:
+    """The state of our module of this kind from published weights, float32. Raises InputError('model') with lists."""
+    reader = _Reader(weights)
+    made = _folded_video(reader) if kind == "video" else _folded_flow(reader, kind)
+    reader.finish(kind)
+    return made
+
+
+def _folded_flow(reader: _Reader, kind: str) -> dict[str, torch.Tensor]:
+    with torch.device("meta"):
+        wanted = KINDS[kind]().state_dict()
+    made = {}
+    for key, like in wanted.items():
+        name, _, what = key.rpartition(".")
+        # In motion_direction every convolution but SPADE's is spectral-normalised; motion has none.
+        spectral = kind == "motion_direction" and what == "weight" and not name.startswith("spade")
+        made[key] = reader.spectral(name, tuple(like.shape)) if spectral else reader.take(key, tuple(like.shape))
+    return made
+
+
+def _folded_video(reader: _Reader) -> dict[str, torch.Tensor]:
+    made: dict[str, torch.Tensor] = {}
+    for i, (inside, out) in enumerate(itertools.pairwise(ENCODER_WIDTHS)):
+        theirs, ours = f"encoder.gblocks.{i}", f"encoder.{i}"
+        made[f"{ours}.norm.weight"], made[f"{ours}.norm.bias"] = reader.norm(f"{theirs}.ch_a.0", "bn", inside)
+        scale, shift = reader.norm(f"{theirs}.ch_a.3", "bn", out)
+        weight = reader.spectral(f"{theirs}.ch_a.2", (out, inside, 3, 3))
+        made[f"{ours}.conv_a.weight"] = weight * scale[:, None, None, None]
+        made[f"{ours}.conv_a.bias"] = reader.take(f"{theirs}.ch_a.2.bias", (out,)) * scale + shift
+        made[f"{ours}.conv_b.weight"] = reader.spectral(f"{theirs}.ch_a.5", (out, out, 3, 3))
+        made[f"{ours}.conv_b.bias"] = reader.take(f"{theirs}.ch_a.5.bias", (out,))
+        if inside != out:
+            made[f"{ours}.shortcut.weight"] = reader.spectral(f"{theirs}.ch_b.0", (out, inside, 1, 1))
+            made[f"{ours}.shortcut.bias"] = reader.take(f"{theirs}.ch_b.0.bias", (out,))
+    for i, (inside, out) in enumerate(itertools.pairwise(DECODER_WIDTHS)):
+        theirs, ours = f"projector.eblocks.{i}", f"decoder.{i}"
+        for number, width, name in ((1, inside, "norm_a"), (2, out, "norm_b")):
+            scale, shift = reader.norm(f"{theirs}.bn_noise{number}", "pbn", width)
+            made[f"{ours}.{name}.weight"], made[f"{ours}.{name}.bias"] = scale, shift
+        for part, name, width in (("conv_aa", "conv_a", inside), ("conv_ab", "conv_b", out)):
+            made[f"{ours}.{name}.conv.weight"] = reader.spectral(f"{theirs}.{part}", (out, width, 3, 3))
+            made[f"{ours}.{name}.conv.bias"] = reader.take(f"{theirs}.{part}.bias", (out,))
+        # It is in the file even where the block has no use for it.
+        shortcut = reader.spectral(f"{theirs}.conv_b", (out, inside, 1, 1))
+        if RESIZE[i] or inside != out:
+            made[f"{ours}.shortcut.weight"] = shortcut
+    return made

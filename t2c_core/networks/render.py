@@ -1,0 +1,84 @@
+"""Frames of the loop decoded from splatted features: the paper's renderer, without its repeated work.
+
+The published code encodes the picture twice per frame and integrates the flow anew for every frame. Encoded once and
+traced incrementally the same frames come out: both directions' features are splatted with weight exp(Z - max Z) and the
+cross-fade's share, divided by the sum of weights, and decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+
+from ..types import WarpPlan
+from ..warp.integrate import outside, pixel_grid, reversed_traces, traces, unit_step
+from ..warp.splat import splat_points
+from .video import FEATURES, Video
+
+MULTIPLE = 4
+"""The decoder halves twice; other sizes are padded with the picture's own border."""
+CHUNK = 16
+"""Feature channels splatted at a time: what lies around them bounds the memory, not the splat's speed."""
+EPSILON = 1e-8
+
+
+class NetworkFrames:
+    """Renders a plan's frames with a video network; iterate to get N tensors [H, W, 3] float32 in 0..1.
+
+    These are the network's own pictures everywhere. network: on ``device``, in float32 or a half precision.
+    """
+
+    def __init__(self, plan: WarpPlan, network: Video, device: torch.device | str = "cpu") -> None:
+        self.plan, self.network, self.device = plan, network, torch.device(device)
+
+    def __len__(self) -> int:
+        return self.plan.frames
+
+    @torch.no_grad()
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        features, weight = self._encoded()
+        height, width = features.shape[-2:]
+        start = pixel_grid(height, width, self.device)
+        n, how = self.plan.frames, self.plan.integration
+        velocity = F.pad(
+            self.plan.flow.velocity.float().to(self.device) * self.plan.speed,
+            (0, width - self.plan.flow.size[1], 0, height - self.plan.flow.size[0]),
+        )
+        forward = traces(unit_step(velocity, how), start, n, how)
+        backward = reversed_traces(unit_step(-velocity, how), start, n, how)
+        values = features[0].flatten(1)
+        for i, pair in zip(range(n), zip(forward, backward, strict=True), strict=False):
+            if how == "nearest":
+                # Published: what has once left the picture is gone, even a fraction of a pixel outside.
+                pair = tuple(p.masked_fill(outside(p, height, width)[:, None], -2.0 * max(height, width)) for p in pair)
+            yield self._frame(values, weight, pair, 1.0 - i / n, (height, width))
+
+    def _encoded(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features [1, 64, h, w] and splatting weights [1, h * w] = exp(Z - max Z) of the padded picture."""
+        picture = self.plan.picture.float().movedim(-1, 1).to(self.device) * 2 - 1
+        height, width = picture.shape[-2:]
+        padded = F.pad(picture, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        features, metric = self.network.encode(padded.to(next(self.network.parameters()).dtype))
+        metric = metric.float()
+        return features.float(), torch.exp(metric - metric.max()).reshape(1, -1)
+
+    def _frame(
+        self,
+        values: torch.Tensor,
+        weight: torch.Tensor,
+        positions: tuple[torch.Tensor, torch.Tensor],
+        share: float,
+        size: tuple[int, int],
+    ) -> torch.Tensor:
+        ways = [(p, weight * s) for p, s in zip(positions, (share, 1.0 - share), strict=True) if s > 0]
+        total = sum(splat_points(w, p, *size) for p, w in ways).clamp_min(EPSILON)
+        splatted = torch.empty(FEATURES, size[0] * size[1], device=self.device)
+        for first in range(0, FEATURES, CHUNK):
+            part = slice(first, first + CHUNK)
+            splatted[part] = sum(splat_points(values[part] * w, p, *size) for p, w in ways) / total
+        dtype = next(self.network.parameters()).dtype
+        frame = self.network.decode(splatted.reshape(1, FEATURES, *size).to(dtype)).float()[0]
+        height, width = self.plan.flow.size
+        return ((frame[:, :height, :width] + 1) / 2).clamp(0, 1).movedim(0, -1)

@@ -1,0 +1,45 @@
+"""The published networks' weights and inputs, made by the rules of the reference."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import torch
+
+from tests.core.reference_unet import VECTORS
+
+
+def rnd(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@functools.lru_cache(1)
+def _made(kind: str) -> dict[str, torch.Tensor]:
+    keys = json.loads((Path(VECTORS) / f"{kind}_keys.json").read_text("utf-8"))
+    made = {}
+    for key, shape in keys.items():
+        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
+        t = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+        if "accumulation_counter" in key:
+            t = torch.ones(tuple(shape))
+        elif key.endswith("running_var") or "stored_var" in key:
+            t = t.abs() * 0.5 + 0.75
+        elif len(shape) > 1:
+            t = t / math.sqrt(math.prod(shape[1:]))
+        else:
+            t = t * 0.1 + (1.0 if "norm" in key and key.endswith("weight") else 0.0)
+        made[key] = t
+    for key in [key for key in made if key.endswith("weight_orig")]:
+        u, _, v = torch.linalg.svd(made[key].flatten(1), full_matrices=False)
+        name = key.removesuffix("weight_orig")
+        made[f"{name}weight_u"], made[f"{name}weight_v"] = u[:, 0].contiguous(), v[0].contiguous()
+    return made
+
+
+def published_weights(kind: str) -> dict[str, torch.Tensor]:
+    """Every key of the published file of this kind. The tensors are shared: do not change them in place."""
+    return dict(_made(kind))
