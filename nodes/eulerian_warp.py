@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..t2c_core.errors import InputError
 from ..t2c_core.types import INTEGRATIONS, RENDERERS, MotionField, WarpPlan
-from . import sockets
+from . import networks, sockets
 from .support import explained, one_picture
 
 
@@ -53,6 +54,18 @@ class EulerianWarp(io.ComfyNode):
                     tooltip="How paths are followed: 'rk4' is the most exact, 'bilinear' plain steps, 'nearest' the "
                     "published code's.",
                 ),
+                io.Boolean.Input(
+                    "network_still",
+                    default=False,
+                    tooltip="With a t2c_model: show the network's picture in the still parts too, as the paper does. "
+                    "Off keeps the original pixels there.",
+                ),
+                sockets.Model.Input(
+                    "t2c_model",
+                    optional=True,
+                    tooltip="The paper's video network: it renders the frames from features instead of pixels. "
+                    "Renderer, blend and anchor have no effect then.",
+                ),
             ],
             outputs=[
                 sockets.Warp.Output(
@@ -64,8 +77,28 @@ class EulerianWarp(io.ComfyNode):
     @classmethod
     @explained(picture="image")
     def execute(
-        cls, image: io.Image.Type, flow: MotionField, frames: int, speed: float, renderer: str, integration: str
+        cls,
+        image: io.Image.Type,
+        flow: MotionField,
+        frames: int,
+        speed: float,
+        renderer: str,
+        integration: str,
+        network_still: bool = False,
+        t2c_model: networks.Network | None = None,
     ) -> io.NodeOutput:
-        return io.NodeOutput(
-            WarpPlan(one_picture(image), flow, frames=frames, speed=speed, renderer=renderer, integration=integration)
+        if t2c_model is not None and t2c_model.kind != "video":
+            raise InputError(
+                "t2c_model", f"'{t2c_model.name}' is the network {t2c_model.kind}.", "It belongs into 'Flow Predictor'."
+            )
+        plan = WarpPlan(
+            one_picture(image),
+            flow,
+            frames=frames,
+            speed=speed,
+            renderer=renderer,
+            integration=integration,
+            network=t2c_model,
+            network_still=network_still,
         )
+        return io.NodeOutput(plan)

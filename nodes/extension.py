@@ -9,6 +9,7 @@ from .eulerian_warp import EulerianWarp
 from .flow_as_image import FlowToImage, ImageToFlow
 from .flow_predictor import FlowPredictor
 from .flow_preview import FlowPreview
+from .load_t2c_model import LoadT2CModel
 from .loop_blend import LoopBlend
 from .motion_hints import MotionHintsNode
 from .photo_twin import PhotoTwin
@@ -21,6 +22,7 @@ NODES: list[type[io.ComfyNode]] = [
     PhotoTwin,
     MotionHintsNode,
     RealImageSegmenter,
+    LoadT2CModel,
     FlowPredictor,
     FlowPreview,
     FlowToImage,

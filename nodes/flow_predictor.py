@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 from comfy_api.latest import io, ui
 
 from ..t2c_core.errors import InputError
 from ..t2c_core.flow.regions import region_angles
 from ..t2c_core.flow.solver import solve_flow
 from ..t2c_core.flow.visualise import flow_preview
+from ..t2c_core.networks.flow import LIMITS, predict_flow
 from ..t2c_core.prompt.directions import Direction, find_directions, usual_directions
-from ..t2c_core.types import Attention, MotionHints
-from . import sockets
+from ..t2c_core.types import Attention, MotionField, MotionHints
+from . import networks, sockets
 from .support import explained, handed_on, one_mask, one_picture, same_size
 
-METHODS = ["fluid solver"]
+METHODS = ["fluid solver", "network"]
 DIRECTIONS = ["from prompt", "custom angle", "arrows only"]
 
 
@@ -36,7 +41,8 @@ class FlowPredictor(io.ComfyNode):
                     "method",
                     options=METHODS,
                     default="fluid solver",
-                    tooltip="'fluid solver' needs no model: a smooth field that keeps to arrows, banks and streaks.",
+                    tooltip="'fluid solver' needs no model: a smooth field that keeps to arrows, banks and streaks. "
+                    "'network' is the paper's, from Load T2C Model.",
                 ),
                 io.Combo.Input(
                     "direction",
@@ -106,6 +112,13 @@ class FlowPredictor(io.ComfyNode):
                     tooltip="How much slower the far part moves. Above 0 the bottom is near (a river, the sea), below "
                     "0 the top is near (a sky).",
                 ),
+                io.Combo.Input(
+                    "limit",
+                    options=list(LIMITS),
+                    default="paper",
+                    tooltip="For 'network': 'paper' clamps its motion to 1 pixel per frame in each axis (of a 512 "
+                    "pixel picture) as published; 'soft' lets fast water be fast.",
+                ),
                 sockets.Hints.Input(
                     "hints",
                     optional=True,
@@ -116,6 +129,17 @@ class FlowPredictor(io.ComfyNode):
                     optional=True,
                     tooltip="From Twin Prompt Sampler: where the prompt gives several directions, it says which part "
                     "of the picture is meant by each.",
+                ),
+                sockets.Model.Input(
+                    "t2c_model",
+                    optional=True,
+                    tooltip="For 'network': motion (reads the prompt through clip) or motion_direction (follows arrows "
+                    "or the direction).",
+                ),
+                io.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="For the network motion: the CLIP of Stable Diffusion 1.x (ViT-L/14).",
                 ),
             ],
             outputs=[
@@ -142,24 +166,58 @@ class FlowPredictor(io.ComfyNode):
         incompressibility: float,
         follow_streaks: float,
         perspective: float,
+        limit: str = "paper",
         hints: MotionHints | None = None,
         attention: Attention | None = None,
+        t2c_model: networks.Network | None = None,
+        clip: Any = None,
     ) -> io.NodeOutput:
         picture = one_picture(image)
         fluid = same_size(one_mask(mask), picture)
-        field = solve_flow(
-            picture,
-            fluid,
-            hints or MotionHints(),
-            angle=region_angles(fluid, _directions(direction, prompt, angle, hints), attention),
-            speed=speed,
-            smoothness=smoothness,
-            incompressibility=incompressibility,
-            follow_streaks=follow_streaks,
-            perspective=perspective,
-        )
+
+        def angles() -> Any:
+            return region_angles(fluid, _directions(direction, prompt, angle, hints), attention)
+
+        if method == "network":
+            field = _by_network(t2c_model, clip, prompt, picture, fluid, hints, angles, limit=limit, speed=speed)
+        else:
+            field = solve_flow(
+                picture,
+                fluid,
+                hints or MotionHints(),
+                angle=angles(),
+                speed=speed,
+                smoothness=smoothness,
+                incompressibility=incompressibility,
+                follow_streaks=follow_streaks,
+                perspective=perspective,
+            )
         preview = handed_on(flow_preview(picture, field))
         return io.NodeOutput(field, preview, ui=ui.PreviewImage(preview, cls=cls))
+
+
+def _by_network(
+    model: networks.Network | None,
+    clip: Any,
+    prompt: str,
+    picture: torch.Tensor,
+    fluid: torch.Tensor,
+    hints: MotionHints | None,
+    angles: Callable[[], Any],
+    **how: Any,
+) -> MotionField:
+    if model is None:
+        raise InputError("t2c_model", "is not connected, but the method is 'network'.", "Connect 'Load T2C Model'.")
+    if model.kind == "video":
+        raise InputError("t2c_model", f"'{model.name}' is the video network.", "It belongs into 'Eulerian Warp'.")
+    if model.kind == "motion":
+        if clip is None:
+            raise InputError("clip", "is not connected, but 'motion' reads the prompt.", "Connect that of SD 1.x.")
+        how["context"] = networks.clip_context(clip, prompt)
+    else:
+        how.update(hints=hints, angle=None if hints and hints.arrows else angles())
+    network, device = networks.ready(model, memory=2 * 2**30), model.patcher.load_device
+    return predict_flow(network, picture, fluid, device=device, **how)
 
 
 def _directions(direction: str, prompt: str, angle: float, hints: MotionHints | None) -> list[Direction]:

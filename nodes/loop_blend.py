@@ -17,6 +17,7 @@ from ..t2c_core.loop.write import as_rate, write_loop
 from ..t2c_core.types import WarpPlan
 from . import sockets
 from .blend_inputs import blend_inputs
+from .networks import ready_plan
 from .support import explained, handed_on, progress, render_device
 
 PREVIEW_SIZE = 512
@@ -68,7 +69,8 @@ class LoopBlend(io.ComfyNode):
     def execute(cls, warp: WarpPlan, blend: str, anchor: float, frame_rate: float, preview: bool) -> io.NodeOutput:
         height, width = warp.picture.shape[1:3]
         rate = as_rate(frame_rate)
-        renderer = LoopRenderer(warp, blend, render_device(height, width), anchor=anchor)
+        warp, device = ready_plan(warp)
+        renderer = LoopRenderer(warp, blend, device or render_device(height, width), anchor=anchor)
         step = progress(len(renderer))
         device = comfy.model_management.intermediate_device()
         frames = torch.empty((len(renderer), height, width, 3), dtype=torch.float32, device=device)

@@ -16,6 +16,7 @@ from ..t2c_core.loop.write import FORMATS, write_loop
 from ..t2c_core.types import WarpPlan
 from . import sockets
 from .blend_inputs import blend_inputs
+from .networks import ready_plan
 from .support import explained, progress, render_device
 
 FORMAT_HELP = "; ".join(f"{name}: {kind.description}" for name, kind in FORMATS.items())
@@ -89,7 +90,8 @@ class SaveCinemagraph(io.ComfyNode):
     ) -> io.NodeOutput:
         height, width = warp.picture.shape[1:3]
         path, subfolder = _numbered(filename_prefix, FORMATS[format].suffix, width, height)
-        renderer = LoopRenderer(warp, blend, render_device(height, width), anchor=anchor)
+        warp, device = ready_plan(warp)
+        renderer = LoopRenderer(warp, blend, device or render_device(height, width), anchor=anchor)
         write_loop(
             renderer,
             path,

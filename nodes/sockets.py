@@ -15,5 +15,8 @@ Hints = io.Custom("T2C_HINTS")
 Warp = io.Custom("T2C_WARP")
 """WarpPlan: picture, field and settings; no frames."""
 
+Model = io.Custom("T2C_MODEL")
+"""networks.Network: one of the paper's networks, in ComfyUI's memory management."""
+
 Attention = io.Custom("T2C_ATTENTION")
 """Attention: averaged self-attention and heat maps of words, of one picture."""

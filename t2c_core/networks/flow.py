@@ -87,12 +87,14 @@ def predict_flow(
     angle: float | torch.Tensor | None = None,
     limit: str = "paper",
     speed: float = 1.0,
+    device: torch.device | str = "cpu",
 ) -> MotionField:
     """The motion field of ``mask`` [1, H, W] (0..1) in a picture [1, H, W, 3] by one of the published flow networks.
 
     A Motion network needs ``context`` [1, 77, 768], a MotionDirection network hints with arrows or an angle. The
     network sees the picture at a longer side of 512 px; its velocity is limited (`limited`), scaled to the picture's
-    own size and multiplied by ``speed``. Raises InputError for what is missing or does not fit.
+    own size and multiplied by ``speed``. device: where the network is. Raises InputError for what is missing or does
+    not fit.
     """
     if not math.isfinite(speed) or speed < 0:
         raise InputError("speed", f"is {speed}; it must be a finite number, 0 or more.")
@@ -104,7 +106,7 @@ def predict_flow(
     directional = isinstance(network, motion_direction.MotionDirection)
     module = motion_direction if directional else motion
     inner, padded = working_size(*size, module.MULTIPLE)
-    like = next(network.parameters())
+    like = torch.empty(0, dtype=next(network.parameters()).dtype, device=device)
     solid = (F.interpolate(mask[None].float(), inner, mode="area") >= 0.5).float()[0]
     rgb = F.interpolate(picture.movedim(-1, 1).float(), inner, mode="bilinear", antialias=True, align_corners=False)
     parts = [rgb * 2 - 1, solid[None]]

@@ -79,7 +79,7 @@ def reference_plan(v, **changed):
 
 def test_video(video):
     v = vectors("video")
-    plan = reference_plan(v)
+    plan = reference_plan(v, network_still=True)
     features, metric = video.encode(plan.picture.movedim(-1, 1) * 2 - 1)
     assert agrees(features[:, ::8, ::4, ::4], v["features"])
     assert agrees(metric[:, :, ::2, ::2], v["z"])
@@ -270,3 +270,18 @@ def test_the_text_network_wants_text():
 def test_key_lists_are_the_reference_s():
     for kind, count in (("motion", 281), ("motion_direction", 142), ("video", 452)):
         assert len(json.loads((VECTORS / f"{kind}_keys.json").read_text("utf-8"))) == count
+
+
+@pytest.mark.parametrize("box", [(60, 72, 70, 90), (0, 9, 0, 160), (100, 128, 3, 40)])
+def test_what_moves_does_not_depend_on_what_is_left_out(video, box):
+    """Only the fluid's surroundings are decoded; its colours are those of the whole picture decoded."""
+    top, bottom, left, right = box
+    picture, mask, flow = torch.rand(1, 128, 160, 3), torch.zeros(1, 128, 160), torch.zeros(1, 2, 128, 160)
+    mask[:, top:bottom, left:right] = 1
+    flow[:, :, top:bottom, left:right] = 0.7
+    field = MotionField(flow, mask)
+    whole = list(NetworkFrames(WarpPlan(picture, field, 3, network=video, network_still=True), video))
+    part = list(NetworkFrames(WarpPlan(picture, field, 3, network=video), video))
+    for a, b in zip(whole, part, strict=True):
+        assert (a - b)[mask[0] > 0].abs().max() < 1e-5
+        assert torch.equal(b[mask[0] == 0], picture[0][mask[0] == 0])

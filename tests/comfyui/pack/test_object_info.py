@@ -19,14 +19,21 @@ SIGNATURES = {
         {"model": "MODEL", "clip": "CLIP", "vae": "VAE", "prompt": "STRING", "image": "IMAGE", "latent": "LATENT"},
         ["IMAGE", "IMAGE", "T2C_ATTENTION", "STRING"],
     ),
+    "LoadT2CModel": ({"model": "COMBO", "dtype": "COMBO"}, ["T2C_MODEL", "STRING"]),
     "PhotoTwin": ({"image": "IMAGE", "style_picture": "IMAGE"}, ["IMAGE", "IMAGE"]),
     "MotionHints": ({"image": "IMAGE", "hints": "STRING"}, ["T2C_HINTS", "MASK"]),
     "RealImageSegmenter": (
         {"image": "IMAGE", "hints": "T2C_HINTS", "mask": "MASK", "attention": "T2C_ATTENTION"},
         ["MASK", "IMAGE"],
     ),
-    "FlowPredictor": ({"image": "IMAGE", "mask": "MASK", "hints": "T2C_HINTS"}, ["T2C_FLOW", "IMAGE"]),
-    "EulerianWarp": ({"image": "IMAGE", "flow": "T2C_FLOW", "frames": "INT"}, ["T2C_WARP"]),
+    "FlowPredictor": (
+        {"image": "IMAGE", "mask": "MASK", "hints": "T2C_HINTS", "t2c_model": "T2C_MODEL", "clip": "CLIP"},
+        ["T2C_FLOW", "IMAGE"],
+    ),
+    "EulerianWarp": (
+        {"image": "IMAGE", "flow": "T2C_FLOW", "frames": "INT", "t2c_model": "T2C_MODEL"},
+        ["T2C_WARP"],
+    ),
     "LoopBlend": ({"warp": "T2C_WARP"}, ["IMAGE", "VIDEO", "MASK"]),
     "SaveCinemagraph": ({"warp": "T2C_WARP", "filename_prefix": "STRING"}, ["STRING"]),
     "FlowPreview": ({"image": "IMAGE", "flow": "T2C_FLOW"}, ["IMAGE"]),

@@ -21,8 +21,13 @@ EDITOR_ONLY = {"MarkdownNote", "Note", "Reroute", "PrimitiveNode"}
 
 
 def test_there_are_workflows() -> None:
-    expected = {"photo_to_painted_cinemagraph", "picture_to_cinemagraph", "text_to_cinemagraph"}
-    assert {w.stem for w in WORKFLOWS} == expected
+    names = (
+        "photo_to_painted_cinemagraph",
+        "picture_to_cinemagraph",
+        "text_to_cinemagraph",
+        "text_to_cinemagraph_paper",
+    )
+    assert {w.stem for w in WORKFLOWS} == set(names)
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda f: f.stem)
@@ -58,7 +63,7 @@ def test_it_is_offered_as_a_template(file: Path, server: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", [f for f in WORKFLOWS if f.stem != "text_to_cinemagraph"], ids=lambda f: f.stem)
+@pytest.mark.parametrize("file", [f for f in WORKFLOWS if not f.stem.startswith("text_")], ids=lambda f: f.stem)
 def test_it_runs(file: Path, server: Any, run_graph: Any, object_info: dict[str, Any], picture: str, read: Any) -> None:
     graph = copy.deepcopy(to_api(load_workflow(file), object_info))
     frames = 12
