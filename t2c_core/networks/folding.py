@@ -106,12 +106,13 @@ def _folded_video(reader: _Reader) -> dict[str, torch.Tensor]:
             made[f"{ours}.shortcut.bias"] = reader.take(f"{theirs}.ch_b.0.bias", (out,))
     for i, (inside, out) in enumerate(itertools.pairwise(DECODER_WIDTHS)):
         theirs, ours = f"projector.eblocks.{i}", f"decoder.{i}"
-        for number, width, name in ((1, inside, "norm_a"), (2, out, "norm_b")):
-            scale, shift = reader.norm(f"{theirs}.bn_noise{number}", "pbn", width)
-            made[f"{ours}.{name}.weight"], made[f"{ours}.{name}.bias"] = scale, shift
-        for part, name, width in (("conv_aa", "conv_a", inside), ("conv_ab", "conv_b", out)):
-            made[f"{ours}.{name}.conv.weight"] = reader.spectral(f"{theirs}.{part}", (out, width, 3, 3))
-            made[f"{ours}.{name}.conv.bias"] = reader.take(f"{theirs}.{part}.bias", (out,))
+        made[f"{ours}.norm.weight"], made[f"{ours}.norm.bias"] = reader.norm(f"{theirs}.bn_noise1", "pbn", inside)
+        scale, shift = reader.norm(f"{theirs}.bn_noise2", "pbn", out)
+        weight = reader.spectral(f"{theirs}.conv_aa", (out, inside, 3, 3))
+        made[f"{ours}.conv_a.conv.weight"] = weight * scale[:, None, None, None]
+        made[f"{ours}.conv_a.conv.bias"] = reader.take(f"{theirs}.conv_aa.bias", (out,)) * scale + shift
+        made[f"{ours}.conv_b.conv.weight"] = reader.spectral(f"{theirs}.conv_ab", (out, out, 3, 3))
+        made[f"{ours}.conv_b.conv.bias"] = reader.take(f"{theirs}.conv_ab.bias", (out,))
         # It is in the file even where the block has no use for it.
         shortcut = reader.spectral(f"{theirs}.conv_b", (out, inside, 1, 1))
         if RESIZE[i] or inside != out:

@@ -26,19 +26,34 @@ MARGIN = 48
 """Pixels around the fluid that its decoded colours depend on: 43, rounded up to the decoder's grid."""
 
 
-def needed(mask: torch.Tensor, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of a [height, width] picture that must be decoded for what moves in ``mask`` [1, H, W]."""
+TILE = 512
+"""Longer sides are decoded in tiles: the decoder's widest layers hold 128 channels of full size."""
+Region = tuple[slice, slice]
+
+
+def fluid_box(mask: torch.Tensor) -> Region:
+    """Rows and columns of the smallest box around what moves in ``mask`` [1, H, W]; empty for an empty mask."""
     found = []
-    for axis, size in ((1, height), (0, width)):
+    for axis in (1, 0):
         lines = torch.nonzero((mask[0] > 0).any(axis)).flatten()
-        first, last = (int(lines[0]), int(lines[-1])) if len(lines) else (0, 0)
-        found.append(
-            slice(
-                max(0, first - MARGIN) // MULTIPLE * MULTIPLE,
-                min(size, -(-(last + 1 + MARGIN) // MULTIPLE) * MULTIPLE),
-            )
-        )
+        found.append(slice(int(lines[0]), int(lines[-1]) + 1) if len(lines) else slice(0, 0))
     return found[0], found[1]
+
+
+def tiles(box: Region) -> Iterator[Region]:
+    """The box in parts with sides of at most TILE."""
+    for top in range(box[0].start, box[0].stop, TILE):
+        for left in range(box[1].start, box[1].stop, TILE):
+            yield slice(top, min(top + TILE, box[0].stop)), slice(left, min(left + TILE, box[1].stop))
+
+
+def surroundings(tile: Region, height: int, width: int) -> Region:
+    """What of a [height, width] picture must be decoded for a tile to come out as if all were, on the decoder's grid."""
+    parts = []
+    for part, size in zip(tile, (height, width), strict=True):
+        start = max(0, part.start - MARGIN) // MULTIPLE * MULTIPLE
+        parts.append(slice(start, min(size, -(-(part.stop + MARGIN) // MULTIPLE) * MULTIPLE)))
+    return parts[0], parts[1]
 
 
 class NetworkFrames:
@@ -61,8 +76,8 @@ class NetworkFrames:
         picture = self.plan.picture[0].float().to(self.device)
         features, weight = self._encoded()
         height, width = features.shape[-2:]
-        whole = slice(0, height), slice(0, width)
-        region = whole if self.plan.network_still else needed(self.plan.flow.mask, height, width)
+        still, size = self.plan.network_still, self.plan.flow.size
+        box = (slice(0, size[0]), slice(0, size[1])) if still else fluid_box(self.plan.flow.mask)
         mask = self.plan.flow.mask[0, :, :, None].to(self.device) > 0
         start = pixel_grid(height, width, self.device)
         n, how = self.plan.frames, self.plan.integration
@@ -78,14 +93,10 @@ class NetworkFrames:
                 # Published: what has once left the picture is gone, even a fraction of a pixel outside.
                 pair = tuple(p.masked_fill(outside(p, height, width)[:, None], -2.0 * max(height, width)) for p in pair)
             splatted = self._splatted(values, weight, pair, 1.0 - i / n, (height, width))
-            decoded = self._decoded(splatted, region)
-            if self.plan.network_still:
-                yield decoded
-                continue
             frame = picture.clone()
-            top, left = (part.start for part in region)
-            rows, columns = slice(top, top + decoded.shape[0]), slice(left, left + decoded.shape[1])
-            frame[rows, columns] = torch.where(mask[rows, columns], decoded, picture[rows, columns])
+            for tile in tiles(box):
+                decoded = self._decoded(splatted, tile)
+                frame[tile] = decoded if still else torch.where(mask[tile], decoded, picture[tile])
             yield frame
 
     def _encoded(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -113,9 +124,10 @@ class NetworkFrames:
             splatted[part] = sum(splat_points(values[part] * w, p, *size) for p, w in ways) / total
         return splatted.reshape(1, FEATURES, *size)
 
-    def _decoded(self, features: torch.Tensor, region: tuple[slice, slice]) -> torch.Tensor:
-        """[h, w, 3] in 0..1: the part ``region`` of the frame, as far as the picture reaches."""
-        part = features[:, :, region[0], region[1]].to(next(self.network.parameters()).dtype)
+    def _decoded(self, features: torch.Tensor, tile: Region) -> torch.Tensor:
+        """[h, w, 3] in 0..1: one tile of the frame."""
+        around = surroundings(tile, *features.shape[-2:])
+        part = features[:, :, around[0], around[1]].to(next(self.network.parameters()).dtype)
         frame = self.network.decode(part.contiguous(memory_format=torch.channels_last)).float()[0]
-        height, width = (s - r.start for s, r in zip(self.plan.flow.size, region, strict=True))
-        return ((frame[:, :height, :width] + 1) / 2).clamp(0, 1).movedim(0, -1)
+        inner = tuple(slice(t.start - a.start, t.stop - a.start) for t, a in zip(tile, around, strict=True))
+        return ((frame[:, inner[0], inner[1]] + 1) / 2).clamp(0, 1).movedim(0, -1)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from t2c_core.__main__ import main
 from t2c_core.errors import InputError
 from t2c_core.loop.render import LoopRenderer
+from t2c_core.networks import render
 from t2c_core.networks.checkpoint import convert, load_network, state_of
 from t2c_core.networks.flow import hint_field, limited, predict_flow, working_size
 from t2c_core.networks.folding import KINDS
@@ -273,14 +274,16 @@ def test_key_lists_are_the_reference_s():
 
 
 @pytest.mark.parametrize("box", [(60, 72, 70, 90), (0, 9, 0, 160), (100, 128, 3, 40)])
-def test_what_moves_does_not_depend_on_what_is_left_out(video, box):
-    """Only the fluid's surroundings are decoded; its colours are those of the whole picture decoded."""
+@pytest.mark.parametrize("tile", [512, 40])
+def test_what_moves_does_not_depend_on_what_is_left_out(video, box, tile, monkeypatch):
+    """Only the fluid's surroundings are decoded, in tiles; its colours are those of the whole picture decoded."""
     top, bottom, left, right = box
     picture, mask, flow = torch.rand(1, 128, 160, 3), torch.zeros(1, 128, 160), torch.zeros(1, 2, 128, 160)
     mask[:, top:bottom, left:right] = 1
     flow[:, :, top:bottom, left:right] = 0.7
     field = MotionField(flow, mask)
     whole = list(NetworkFrames(WarpPlan(picture, field, 3, network=video, network_still=True), video))
+    monkeypatch.setattr(render, "TILE", tile)
     part = list(NetworkFrames(WarpPlan(picture, field, 3, network=video), video))
     for a, b in zip(whole, part, strict=True):
         assert (a - b)[mask[0] > 0].abs().max() < 1e-5
