@@ -48,7 +48,7 @@ def tiles(box: Region) -> Iterator[Region]:
 
 
 def surroundings(tile: Region, height: int, width: int) -> Region:
-    """What of a [height, width] picture must be decoded for a tile to come out as if all were, on the decoder's grid."""
+    """What of a [height, width] picture must be decoded for a tile to come out as if all were; on the decoder grid."""
     parts = []
     for part, size in zip(tile, (height, width), strict=True):
         start = max(0, part.start - MARGIN) // MULTIPLE * MULTIPLE
