@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks import published_video
 from t2c_core.__main__ import main
 from t2c_core.errors import InputError
 from t2c_core.loop.render import LoopRenderer
@@ -288,3 +290,28 @@ def test_what_moves_does_not_depend_on_what_is_left_out(video, box, tile, monkey
     for a, b in zip(whole, part, strict=True):
         assert (a - b)[mask[0] > 0].abs().max() < 1e-5
         assert torch.equal(b[mask[0] == 0], picture[0][mask[0] == 0])
+
+
+def test_unfolded_frames_are_the_same():
+    """The benchmark's port keeps every norm as stored; the vectors hold for it as well."""
+    v = vectors("video")
+    plan = reference_plan(v)
+    picture = plan.picture.movedim(-1, 1) * 2 - 1
+    frame = published_video.frame(published_weights("video"), picture, plan.flow.velocity, 5, v["n_frames"])
+    assert agrees(frame[:, :, ::2, ::2], v["frame_5"])
+
+
+def test_more_frames_need_no_more_memory(video):
+    """Of tensors as large as the features no more are alive for 40 frames than for 10."""
+    picture, mask = torch.rand(1, 32, 32, 3), torch.ones(1, 32, 32)
+    most = []
+    for frames in (10, 40):
+        plan = WarpPlan(picture, MotionField(torch.full((1, 2, 32, 32), 0.05), mask), frames, network=video)
+        count = 0
+        for i, _ in enumerate(LoopRenderer(plan)):
+            if i % 3 == 1:
+                gc.collect()
+                large = [o for o in gc.get_objects() if type(o) is torch.Tensor and o.numel() >= 16 * 32 * 32]
+                count = max(count, sum(not isinstance(o, torch.nn.Parameter) for o in large))
+        most.append(count)
+    assert most[0] >= 1 and most[1] <= most[0]
