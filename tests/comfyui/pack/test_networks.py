@@ -72,8 +72,10 @@ def test_still_pixels_and_the_network_s_own(folder: Path, pipeline: Any, run_gra
         path = next(f for f in files if f.parent.name == str(still) or f.name.startswith(str(still)))
         shown[still] = read(path if path.is_dir() else path.parent)[0] if path.suffix == "" else read(path)[0]
     corner = np.s_[:, :12, :12]  # rock
-    assert np.array_equal(shown[False][corner], np.broadcast_to(picture[:12, :12], (4, 12, 12, 3)))
-    assert not np.array_equal(shown[True][corner][0], picture[:12, :12])
+    # Save Image cuts fractions of a level off, the writer rounds.
+    assert np.abs(shown[False][corner].astype(int) - picture[:12, :12]).max() <= 1
+    assert np.ptp(shown[False][corner], axis=0).max() == 0
+    assert np.abs(shown[True][corner].astype(int) - picture[:12, :12]).max() > 5
 
 
 def loaded(graph: Any, name: str) -> Link:
