@@ -6,7 +6,7 @@ fetched: what a file lacks (the tokenizer) is looked for on this machine only.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,27 @@ import torch
 
 from ..errors import InputError
 from ..weights import read_weights
-from .checkpoint import CLIP_1, CLIP_2, XL_1, XL_2, Weights, family_of, predicts, unet_config, vae_config
+from .checkpoint import (
+    CLIP_1,
+    CLIP_2,
+    FAMILIES,
+    UNET,
+    XL_1,
+    XL_2,
+    Weights,
+    family_of,
+    predicts,
+    unet_config,
+    vae_config,
+)
 from .diffusers_adapter import Conditioning
+from .diffusers_folder import read_folder
 from .schedule import noise_table
 from .tokenizer import load_tokenizer, token_ids, token_texts
 from .words import words_of_tokens
+
+PREDICTIONS: tuple[str, ...] = ("epsilon", "v_prediction")
+_QUANTISED = re.compile(r"(^|\.)(scaled_fp8|scale_weight|scale_input|weight_scale|comfy_quant)$")
 
 
 @dataclass(frozen=True)
@@ -61,15 +77,29 @@ def load_models(
     """Load ``path``: a diffusers folder, or a .safetensors or .ckpt file in the original layout.
 
     prediction: 'epsilon' or 'v_prediction', where what the file says or hints at is wrong. The VAE stays float32.
-    Raises InputError('checkpoint') for what cannot be used, ('tokenizer') if none is found.
+    Raises InputError('checkpoint') for what cannot be used, ('tokenizer') if none is found or it does not fit, and
+    ('prediction') for any other prediction.
     """
+    if not path.exists():
+        raise InputError("checkpoint", f"'{path}' does not exist.")
     loaded = load_tokenizer(tokenizer, path)
     parts = _from_folder(path) if path.is_dir() else _from_weights(read_weights(path))
     family, unet, vae, encoders, predicted = parts
+    predicted = prediction or predicted
+    if predicted not in PREDICTIONS:
+        raise InputError("prediction", f"is '{predicted}'; it must be one of {', '.join(PREDICTIONS)}.")
+    known = min(encoder.model.get_input_embeddings().num_embeddings for encoder in encoders)
+    if len(loaded) > known:
+        raise InputError(
+            "tokenizer",
+            f"has {len(loaded)} tokens, but the text encoder knows only {known}: it belongs to another model.",
+            "Name the folder of the model's own with --tokenizer.",
+        )
     for module in (unet, vae, *(encoder.model for encoder in encoders)):
         module.eval().requires_grad_(False).to(device)
-    unet.to(dtype)
-    return DiffusionModels(family, unet, vae.float(), encoders, loaded, prediction or predicted, noise_table())
+    if unet.dtype != dtype:
+        unet.to(dtype)
+    return DiffusionModels(family, unet, vae.float(), encoders, loaded, predicted, noise_table())
 
 
 Parts = tuple[str, torch.nn.Module, torch.nn.Module, tuple[TextEncoder, ...], str]
@@ -90,11 +120,24 @@ def _filled(module: torch.nn.Module, weights: Weights, what: str) -> torch.nn.Mo
     return module
 
 
+def _widened(weights: Weights) -> Weights:
+    """The same numbers, 8-bit ones in 16 bits: torch cannot compute with 8. Raises InputError if they need scaling."""
+    scaled = next((key for key in weights if _QUANTISED.search(key)), None)
+    if scaled is not None:
+        raise InputError("checkpoint", f"is quantised ({scaled}).", "Use the file in 16 or 32 bits.")
+    small = {key for key, value in weights.items() if value.is_floating_point() and value.element_size() == 1}
+    return {key: value.half() if key in small else value for key, value in weights.items()}
+
+
 def _from_weights(weights: Weights) -> Parts:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 
+    weights = _widened(weights)
     family = family_of(weights)
+    if family != "sdxl" and f"{UNET}label_emb.0.0.weight" in weights:
+        works = f"Families that work: {FAMILIES}."
+        raise InputError("checkpoint", "takes a picture's embedding beside the prompt: an unCLIP model.", works)
     try:
         config = unet_config(weights, family)
         with torch.device("meta"):
@@ -186,31 +229,13 @@ def _open_clip(weights: Weights, prefix: str, *, projection: bool) -> torch.nn.M
 
 
 def _from_folder(path: Path) -> Parts:
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection
-
-    missing = [name for name in ("model_index.json", "unet", "vae", "text_encoder") if not (path / name).exists()]
-    if missing:
-        raise InputError("checkpoint", f"'{path}' is no diffusers folder: it lacks {', '.join(missing)}.")
-    local = {"local_files_only": True}
-    try:
-        unet = UNet2DConditionModel.from_pretrained(str(path), subfolder="unet", **local)
-        vae = AutoencoderKL.from_pretrained(str(path), subfolder="vae", **local)
-        first = CLIPTextModel.from_pretrained(str(path), subfolder="text_encoder", **local)
-        second = None
-        if (path / "text_encoder_2").exists():
-            second = CLIPTextModelWithProjection.from_pretrained(str(path), subfolder="text_encoder_2", **local)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError("checkpoint", f"'{path}' cannot be read ({str(error).splitlines()[0]}).") from error
-    if unet.config.in_channels != 4:
-        raise InputError("checkpoint", f"takes {unet.config.in_channels} channels: an inpainting or editing model.")
-    file = path / "scheduler" / "scheduler_config.json"
-    scheduler = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    prediction = scheduler.get("prediction_type", "epsilon")
-    if second is not None:
-        return "sdxl", unet, vae, (TextEncoder(first, -2, None), TextEncoder(second, -2, 0)), prediction
-    two = unet.config.cross_attention_dim != 768 and bool(unet.config.use_linear_projection)
-    return "sd2" if two else "sd1", unet, vae, (TextEncoder(first, -1, 0 if two else None),), prediction
+    found = read_folder(path)
+    if len(found.texts) == 2:
+        encoders = TextEncoder(found.texts[0], -2, None), TextEncoder(found.texts[1], -2, 0)
+        return "sdxl", found.unet, found.vae, encoders, found.prediction
+    two = found.unet.config.cross_attention_dim != 768 and bool(found.unet.config.use_linear_projection)
+    encoders = (TextEncoder(found.texts[0], -1, 0 if two else None),)
+    return "sd2" if two else "sd1", found.unet, found.vae, encoders, found.prediction
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,15 +21,14 @@ def load_tokenizer(folder: Path | None, checkpoint: Path) -> Any:
     """The CLIPTokenizer of ``folder``, or the first found in the usual places.
 
     They are: a folder 'tokenizer' beside or in the checkpoint; the ComfyUI named by COMFYUI_PATH; the one this pack's
-    run command has installed; the local Hugging Face cache. Raises InputError('tokenizer') if there is none.
+    run command has installed; the local Hugging Face cache. Raises InputError('tokenizer') if there is none, or if the
+    first found is damaged or not CLIP's.
     """
-    from transformers import CLIPTokenizer
-
     if folder is not None and not _complete(folder):
         raise InputError("tokenizer", f"'{folder}' holds no vocab.json and merges.txt.", "Name the folder that does.")
     for place in [folder] if folder is not None else _places(checkpoint):
         if _complete(place):
-            return CLIPTokenizer.from_pretrained(str(place), local_files_only=True)
+            return _read(place)
     raise InputError(
         "tokenizer",
         "of CLIP (vocab.json, merges.txt) was found nowhere on this machine, and nothing is downloaded.",
@@ -38,6 +38,23 @@ def load_tokenizer(folder: Path | None, checkpoint: Path) -> Any:
 
 def _complete(folder: Path) -> bool:
     return (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+
+
+def _read(folder: Path) -> Any:
+    from transformers import CLIPTokenizer
+
+    try:
+        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    # The tokenizers library raises bare Exceptions.
+    except Exception as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError("tokenizer", f"'{folder}' cannot be read ({said}).", "Name another.") from error
+    # transformers would append what is missing, with numbers the text encoder takes for other words.
+    missing = [token for token in (tokenizer.bos_token, tokenizer.eos_token) if token not in vocabulary]
+    if missing:
+        raise InputError("tokenizer", f"'{folder}' is not CLIP's: its vocabulary lacks {', '.join(missing)}.")
+    return tokenizer
 
 
 def _places(checkpoint: Path) -> Iterator[Path]:

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import math
+import pathlib
 import pickle
+import shutil
 import socket
 
+import huggingface_hub
 import pytest
 import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from t2c_core.errors import InputError
 from t2c_core.twin.diffusers_adapter import blocks_of
 from t2c_core.twin.load import decode, encode_picture, encode_text, load_models, words_of
+from tests.core import tiny_checkpoints
 from tests.core.reference_unet import reference_unet, weight
-from tests.core.tiny_checkpoints import CONTEXT, checkpoint, clip_shapes, weights
+from tests.core.tiny_checkpoints import CONTEXT, checkpoint, clip_shapes, tiny_vocabulary, weights, write_tokenizer
 
 FAMILIES = ["sd1", "sd2", "sdxl"]
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    def refuse(*args):
-        raise AssertionError("something wants to go to the network")
+@pytest.fixture(autouse=True, scope="module")
+def no_network():
+    """Without the libraries' offline switch, and counted: they may swallow what a refused connection raises."""
+    tried = []
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    def refuse(*args, **kwargs):
+        tried.append(args)
+        raise OSError("something wants to go to the network")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        yield
+    assert not tried
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -73,6 +89,80 @@ def test_text_features_of_1x_are_transformers_own(loaded):
             assert torch.equal(value, expected[plain])
 
 
+def text_states(own, start, names, layers, ids, act):
+    """Hidden states [77, width] before the first layer and after each: pre-norm, causal, 64 numbers per head.
+
+    names: of the two embeddings; in a layer, of attention, first norm, attention's output, second norm, linear maps.
+    """
+    token, position, inside, *parts = names
+    x = own[token][ids] + own[position]
+    states, width = [x], x.shape[1]
+    later = torch.full((77, 77), -math.inf).triu(1)
+    for i in range(layers):
+        norm1, attention, norm2, up, down = (
+            (own[f"{start}.{i}.{part}.weight"], own[f"{start}.{i}.{part}.bias"]) for part in parts
+        )
+        if f"{start}.{i}.{inside}.in_proj_weight" in own:
+            projection = [own[f"{start}.{i}.{inside}.in_proj_{kind}"] for kind in ("weight", "bias")]
+        else:
+            sides = [f"{start}.{i}.{inside}.{side}_proj" for side in "qkv"]
+            projection = [torch.cat([own[f"{side}.{kind}"] for side in sides]) for kind in ("weight", "bias")]
+        h = F.linear(F.layer_norm(x, (width,), *norm1), *projection)
+        q, k, v = h.unflatten(-1, (3, width // 64, 64)).permute(1, 2, 0, 3)
+        mixed = (q @ k.mT / 8 + later).softmax(-1) @ v
+        x = x + F.linear(mixed.transpose(0, 1).flatten(1), *attention)
+        x = x + F.linear(act(F.linear(F.layer_norm(x, (width,), *norm2), *up)), *down)
+        states.append(x)
+    return states
+
+
+def quick_gelu(x):
+    return x * (1.702 * x).sigmoid()
+
+
+CLIP_NAMES = [f"text_model.embeddings.{kind}_embedding.weight" for kind in ("token", "position")]
+CLIP_NAMES += ["self_attn", "layer_norm1", "self_attn.out_proj", "layer_norm2", "mlp.fc1", "mlp.fc2"]
+OPEN_CLIP_NAMES = ["token_embedding.weight", "positional_embedding"]
+OPEN_CLIP_NAMES += ["attn", "ln_1", "attn.out_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_text_features_are_those_of_the_definition(tmp_path, monkeypatch, family):
+    """1.x: normed last layer; 2.x: normed last but one; XL: both last but one, and the projected end of the text."""
+    monkeypatch.setattr(tiny_checkpoints, "CONTEXT", 256)
+    given = encode_text(load_models(checkpoint(family, tmp_path)), "lake, river", (64, 96))
+    every = weights(family)
+    pieces = tiny_vocabulary()[0]
+    text = [pieces[p] for p in ("<|startoftext|>", "lake</w>", ",</w>", "river</w>", "<|endoftext|>")]
+    by_end, by_zero = (text + [filler] * (77 - len(text)) for filler in (text[-1], 0))
+
+    def clip(prefix, layers):
+        own = {k.removeprefix(prefix): v for k, v in every.items() if k.startswith(prefix)}
+        norm = (own["text_model.final_layer_norm.weight"], own["text_model.final_layer_norm.bias"])
+        return text_states(own, "text_model.encoder.layers", CLIP_NAMES, layers, by_end, quick_gelu), norm
+
+    def open_clip(prefix):
+        own = {k.removeprefix(prefix): v for k, v in every.items() if k.startswith(prefix)}
+        norm = (own["ln_final.weight"], own["ln_final.bias"])
+        states = text_states(own, "transformer.resblocks", OPEN_CLIP_NAMES, 3, by_zero, F.gelu)
+        return states, norm, own.get("text_projection")
+
+    if family == "sd1":
+        states, norm = clip("cond_stage_model.transformer.", 2)
+        expected = F.layer_norm(states[-1], (256,), *norm)
+    elif family == "sd2":
+        states, norm, _ = open_clip("cond_stage_model.model.")
+        expected = F.layer_norm(states[-2], (256,), *norm)
+    else:
+        first, _ = clip("conditioner.embedders.0.transformer.", 3)
+        second, norm, projection = open_clip("conditioner.embedders.1.model.")
+        expected = torch.cat([first[-2], second[-2]], -1)
+        pooled = F.layer_norm(second[-1][len(text) - 1], (128,), *norm) @ projection
+        assert (given.added["text_embeds"][0] - pooled).abs().max() < 1e-5
+    assert expected.std() > 0.3
+    assert (given.context[0] - expected).abs().max() < 1e-5
+
+
 def test_words(loaded):
     assert words_of(loaded, "A waterfall, the river and waterfall")[:3] == [
         ("a", [1]),
@@ -108,6 +198,11 @@ def lora(all_weights):
     return {"lora_unet_down_blocks_0.lora_down.weight": torch.zeros(4, 4)}
 
 
+def refiner():
+    all_weights = without("conditioner.embedders.0.")(weights("sdxl"))
+    return {k.replace("embedders.1.model", "embedders.0.model"): v for k, v in all_weights.items()}
+
+
 def without(*starts):
     return lambda w: {k: v for k, v in w.items() if not k.startswith(starts)}
 
@@ -125,6 +220,9 @@ def changed(key, value):
         (lambda w: {k: v for k, v in w.items() if k.startswith("first_stage_model.")}, "a VAE"),
         (lambda w: {"something": torch.zeros(3)}, "no checkpoint of a UNet"),
         (lambda w: weights("sd1", channels=9), "9 channels"),
+        (lambda w: refiner(), "the refiner"),
+        (lambda w: {**weights("sd2"), "model.diffusion_model.label_emb.0.0.weight": torch.zeros(128, 64)}, "an unCLIP"),
+        (changed("model.diffusion_model.out.2.scale_weight", torch.ones(1)), "quantised"),
         (without("cond_stage_model."), "no text encoder"),
         (without("first_stage_model."), "no VAE"),
         (without("model.diffusion_model.middle_block.0.in_layers"), "weights are missing"),
@@ -157,39 +255,215 @@ def test_files_that_are_damaged_or_missing(tmp_path):
         load_models(tmp_path)
 
 
-def test_no_tokenizer_says_where_to_get_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_short_numbers_load_as_what_they_are(tmp_path, dtype):
     path = checkpoint("sd1", tmp_path)
-    for file in (path.parent / "tokenizer").iterdir():
-        file.unlink()
-    monkeypatch.setenv("T2C_RUN_DIR", str(tmp_path))
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    short = {key: value.to(dtype) for key, value in weights("sd1").items()}
+    save_file(short, path)
+    unet = load_models(path).unet
+    assert unet.dtype == torch.float32
+    assert torch.equal(unet.conv_out.weight, short["model.diffusion_model.out.2.weight"].float())
+
+
+def test_an_unknown_prediction_is_refused(tmp_path):
     with pytest.raises(InputError) as caught:
-        load_models(path)
+        load_models(checkpoint("sd1", tmp_path), prediction="sample")
+    assert caught.value.input == "prediction"
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """A checkpoint, and no tokenizer in any of the usual places; the places are below the returned folder."""
+    (tmp_path / "models").mkdir()
+    path = checkpoint("sd1", tmp_path / "models")
+    shutil.rmtree(path.parent / "tokenizer")
+    monkeypatch.setenv("T2C_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "comfyui"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return path
+
+
+def test_no_tokenizer_says_where_to_get_one(nowhere, tmp_path):
+    with pytest.raises(InputError) as caught:
+        load_models(nowhere)
     assert caught.value.input == "tokenizer" and "sd1_tokenizer" in str(caught.value)
     with pytest.raises(InputError, match=r"vocab\.json"):
-        load_models(path, tokenizer=tmp_path)
+        load_models(nowhere, tokenizer=tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        load_models(tmp_path / "none.safetensors")
 
 
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_a_diffusers_folder_is_the_same_model(tmp_path, family):
+CACHED = "hub/models--openai--clip-vit-large-patch14"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "models/tokenizer",
+        "comfyui/comfy/sd1_tokenizer",
+        "run/ComfyUI/comfy/sd1_tokenizer",
+        f"{CACHED}/snapshots/{'a' * 40}",
+    ],
+)
+def test_a_tokenizer_is_found_in_each_usual_place(nowhere, tmp_path, place):
+    write_tokenizer(tmp_path / place)
+    if place.startswith(CACHED):
+        (tmp_path / CACHED / "refs").mkdir()
+        (tmp_path / CACHED / "refs" / "main").write_text("a" * 40)
+    assert words_of(load_models(nowhere), "river")[0] == ("river", [1])
+
+
+def test_tokenizers_that_do_not_fit_are_named(nowhere, tmp_path):
+    folder = tmp_path / "other"
+    write_tokenizer(folder)
+    pieces = json.loads((folder / "vocab.json").read_text())
+    more = {**pieces, "another</w>": len(pieces)}
+    gpt = {piece: i for piece, i in pieces.items() if piece != "<|startoftext|>"}
+    for content, said in ((json.dumps(more), "another model"), (json.dumps(gpt), "startoftext"), ("{", "be read")):
+        (folder / "vocab.json").write_text(content)
+        with pytest.raises(InputError, match=said) as caught:
+            load_models(nowhere, tokenizer=folder)
+        assert caught.value.input == "tokenizer"
+
+
+def saved(family, tmp_path, **how):
+    """The model of a tiny single file, and a diffusers folder made of it."""
     single = load_models(checkpoint(family, tmp_path))
     folder = tmp_path / "folder"
-    single.unet.save_pretrained(folder / "unet")
-    single.vae.save_pretrained(folder / "vae")
-    single.encoders[0].model.save_pretrained(folder / "text_encoder")
-    if family == "sdxl":
-        single.encoders[1].model.save_pretrained(folder / "text_encoder_2")
+    single.unet.save_pretrained(folder / "unet", **how)
+    single.vae.save_pretrained(folder / "vae", **how)
+    for encoder, name in zip(single.encoders, ("text_encoder", "text_encoder_2"), strict=False):
+        encoder.model.save_pretrained(folder / name, **how)
     (tmp_path / "tokenizer").rename(folder / "tokenizer")
     (folder / "model_index.json").write_text("{}")
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
+    return single, folder
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_diffusers_folder_is_the_same_model(tmp_path, family):
+    single, folder = saved(family, tmp_path)
     again = load_models(folder)
     assert again.family == family and again.prediction == "v_prediction"
     for text in ("a lake", "clouds"):
         a, b = (encode_text(m, text, (64, 64)).context for m in (single, again))
         assert torch.equal(a, b)
     assert all(torch.equal(a, b) for a, b in zip(single.unet.parameters(), again.unet.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(single.vae.parameters(), again.vae.parameters(), strict=True))
+
+
+def test_a_folder_in_half_precision_only(tmp_path):
+    single, folder = saved("sd1", tmp_path, variant="fp16")
+    for file in folder.rglob("*.safetensors"):
+        assert ".fp16" in file.name
+        save_file({key: value.half() for key, value in load_file(file).items()}, file, metadata={"format": "pt"})
+    config("text_encoder", dtype="float16", torch_dtype="float16")(folder)
+    again = load_models(folder)
+    for module, other in ((single.unet, again.unet), (single.encoders[0].model, again.encoders[0].model)):
+        for a, b in zip(module.parameters(), other.parameters(), strict=True):
+            assert b.dtype == torch.float32 and torch.equal(a.half().float(), b)
+
+
+def edited(part, change):
+    def edit(folder):
+        file = next((folder / part).glob("*.safetensors"))
+        kept = load_file(file)
+        change(kept)
+        save_file(kept, file, metadata={"format": "pt"})
+
+    return edit
+
+
+def lose(end):
+    return lambda kept: kept.pop(next(key for key in kept if key.endswith(end)))
+
+
+def spoil(end):
+    return lambda kept: kept[next(key for key in kept if key.endswith(end))].fill_(torch.nan)
+
+
+def halve(part):
+    def edit(folder):
+        file = next((folder / part).glob("*.safetensors"))
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+    return edit
+
+
+def config(part, **changes):
+    def edit(folder):
+        file = folder / part / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+    return edit
+
+
+def flux(folder):
+    (folder / "unet").rename(folder / "transformer")
+    (folder / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: shutil.rmtree(folder / "vae"), "it lacks vae"),
+        (lambda folder: (folder / "text_encoder").rename(folder / "text_encoder_2"), "the refiner"),
+        (flux, "FluxPipeline"),
+        (lambda folder: (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink(), "unet' is damaged"),
+        (lambda folder: (folder / "scheduler" / "scheduler_config.json").write_text("{"), "valid JSON"),
+        (lambda folder: (folder / "unet" / "config.json").write_text("{"), "unet' is damaged"),
+        *[(halve(part), f"{part}' is damaged") for part in ("unet", "vae", "text_encoder")],
+        (edited("unet", lose("conv_out.weight")), "1 weights are missing (conv_out.weight)"),
+        (edited("vae", lose("decoder.conv_out.bias")), "missing (decoder.conv_out.bias)"),
+        (edited("text_encoder", lose("layers.1.mlp.fc1.weight")), "layers.1.mlp.fc1.weight"),
+        (edited("unet", spoil("conv_out.weight")), "NaN"),
+        (edited("text_encoder", spoil("layers.1.mlp.fc1.weight")), "NaN"),
+        (config("vae", block_out_channels=[32, 32, 64, 128]), "vae' is damaged"),
+    ],
+)
+def test_folders_that_cannot_be_used_are_named(tmp_path, change, said):
+    _, folder = saved("sd1", tmp_path)
+    change(folder)
+    with pytest.raises(InputError) as caught:
+        load_models(folder)
+    assert caught.value.input == "checkpoint"
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model", "text_encoder/pytorch_model"])
+def test_programs_in_a_folder_are_not_run(tmp_path, name):
+    class Program:
+        def __reduce__(self):
+            return (pathlib.Path.touch, (tmp_path / "ran",))
+
+    _, folder = saved("sd1", tmp_path)
+    file = folder / f"{name}.bin"
+    next(file.parent.glob("*.safetensors")).unlink()
+    torch.save({"x": Program()}, file)
+    with pytest.raises(InputError, match="is damaged"):
+        load_models(folder)
+    assert not (tmp_path / "ran").exists()
+    torch.load(file, weights_only=False)
+    assert (tmp_path / "ran").exists(), "it would have run"
+
+
+def test_a_folder_of_an_unclip_model_is_named(tmp_path):
+    _, folder = saved("sd2", tmp_path)
+    single = load_models(folder).unet
+    unclip = UNet2DConditionModel.from_config(
+        single.config, class_embed_type="projection", projection_class_embeddings_input_dim=64
+    )
+    unclip.save_pretrained(folder / "unet")
+    with pytest.raises(InputError, match="class_embed_type"):
+        load_models(folder)
+
+
+def test_a_folder_of_xl_needs_both_text_encoders(tmp_path):
+    _, folder = saved("sdxl", tmp_path)
+    shutil.rmtree(folder / "text_encoder_2")
+    with pytest.raises(InputError, match="lacks text_encoder_2"):
+        load_models(folder)
 
 
 def test_v_models_of_2x_are_recognised(tmp_path):
