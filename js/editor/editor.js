@@ -27,7 +27,6 @@ export class MotionEditor {
     this.onText = () => {};
     this.onHints = () => {};
     this.onEnlarge = () => {};
-    this.onShowText = () => {};
     this.onIdleWheel = () => {};
 
     this.element = document.createElement("div");
@@ -40,12 +39,17 @@ export class MotionEditor {
     this.live = new LivePreview(this.stage);
     this.tools = makeTools(this);
     this.tool = "arrow";
-    this.toolbar = new Toolbar(this);
     this.status = document.createElement("div");
     this.status.className = "t2c-status";
     this.note = document.createElement("div");
     this.note.className = "t2c-note";
-    this.stage.element.append(this.note);
+    this.text = document.createElement("textarea");
+    this.text.className = "t2c-text";
+    this.text.spellcheck = false;
+    this.text.hidden = true;
+    this.text.addEventListener("input", () => this.restore(this.text.value));
+    this.stage.element.append(this.text, this.note);
+    this.toolbar = new Toolbar(this);
     this.element.append(this.keys, this.toolbar.element, this.stage.element, this.status);
 
     this.stage.content = () => ({
@@ -135,8 +139,18 @@ export class MotionEditor {
     this.stage.redraw("strokes", "hints", "hand");
     this.toolbar.refresh();
     this.show();
+    if (!this.text.hidden && this.text.value !== this.history.current) this.text.value = this.history.current;
+    this.text.readOnly = this.linked;
     this.updateField();
     this.onHints(copyHints(this.hints));
+  }
+
+  /** Show the hints as text over the stage, to be read, copied or changed; or hide it. */
+  showText(shown) {
+    this.text.hidden = !shown;
+    this.refresh();
+    if (shown) this.text.focus();
+    else this.focus();
   }
 
   updateField() {
@@ -244,7 +258,8 @@ export class MotionEditor {
     on("pointerenter", () => this.enter(true));
     on("pointerleave", () => this.enter(false));
     on("dblclick", (event) => this.editable && this.tools[this.tool].double?.(this.place(event)));
-    on("mousedown", (event) => event.preventDefault()); // it would take the focus away again
+    // The browser would take the focus away again.
+    on("mousedown", (event) => event.target !== this.text && event.preventDefault());
     on("contextmenu", (event) => event.preventDefault());
     on("wheel", (event) => this.wheel(event), { passive: false });
     this.element.addEventListener("keydown", (event) => this.keyDown(event));
@@ -260,6 +275,7 @@ export class MotionEditor {
 
   pointerDown(event) {
     event.stopPropagation();
+    if (event.target === this.text) return;
     this.focus();
     const at = this.place(event);
     this.pointers.set(event.pointerId, at);
@@ -322,6 +338,10 @@ export class MotionEditor {
   }
 
   wheel(event) {
+    if (event.target === this.text) {
+      event.stopPropagation();
+      return;
+    }
     // Until it is clicked the editor leaves the wheel to the graph.
     if (!this.element.contains(document.activeElement)) {
       this.onIdleWheel(event);
@@ -336,8 +356,8 @@ export class MotionEditor {
   // ---- keyboard ----------------------------------------------------------------------------------------------
 
   keyDown(event) {
-    const typing = event.target instanceof HTMLInputElement && event.target.type === "number";
-    if (typing) {
+    const typing = event.target.type === "number" || event.target === this.text;
+    if (typing && event.key !== "Escape") {
       event.stopPropagation();
       return;
     }
@@ -384,6 +404,10 @@ export class MotionEditor {
   }
 
   escape() {
+    if (!this.text.hidden) {
+      this.showText(false);
+      return true;
+    }
     if (this.tools[this.tool].end?.()) return true;
     if (this.chosen.length) this.choose([]);
     else if (this.enlarged) this.onEnlarge(false);

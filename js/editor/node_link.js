@@ -31,12 +31,13 @@ export class NodeLink {
     const options = { serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => SMALLEST_HEIGHT };
     this.widget = node.addDOMWidget(WIDGET, "T2C_EDITOR", this.host, options);
     this.widget.serialize = false;
-    this.showText(false);
+    // The editor has a place of its own for the text.
+    this.text.hidden = this.text.options.hidden = true;
+    if (this.text.element) this.text.element.hidden = true;
 
     editor.onText = (text) => this.write(text);
     editor.onHints = (hints) => this.askLater(hints);
     editor.onEnlarge = (wanted) => this.enlarge(wanted);
-    editor.onShowText = () => this.showText(this.text.hidden);
     editor.onIdleWheel = (event) => this.passWheel(event);
 
     const { onExecuted, onRemoved } = node;
@@ -70,16 +71,6 @@ export class NodeLink {
     // Keys that the editor keeps to itself do not reach ComfyUI, which would look for changes after them.
     const tracker = this.app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
     (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
-  }
-
-  /** Show or hide the plain text above the editor. */
-  showText(shown) {
-    this.text.hidden = !shown;
-    this.text.options.hidden = !shown;
-    if (this.text.element) this.text.element.hidden = !shown;
-    const { node } = this;
-    node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
-    node.graph?.setDirtyCanvas?.(true, true);
   }
 
   /** Look at everything that can change without telling: text, links, picture, place in the page. */

@@ -72,7 +72,7 @@ export class Toolbar {
     add(edit, "clear", () => editor.clear());
     add(show, "live", () => editor.cycleLive());
     add(show, "fit", () => editor.stage.fit());
-    add(show, "text", () => editor.onShowText());
+    add(show, "text", () => editor.showText(editor.text.hidden));
     add(show, "enlarge", () => editor.onEnlarge(!editor.enlarged));
     const percent = { read: (v) => v * 100, write: (v) => v / 100 };
     this.sliders = {
@@ -88,8 +88,7 @@ export class Toolbar {
     // A press here must neither move the node nor lose the keyboard.
     this.element.addEventListener("pointerdown", (event) => event.stopPropagation());
     this.element.addEventListener("click", (event) => {
-      if (event.target instanceof HTMLInputElement) return;
-      editor.focus();
+      if (!(event.target instanceof HTMLInputElement) && editor.text.hidden) editor.focus();
     });
     this.refresh();
   }
@@ -108,6 +107,7 @@ export class Toolbar {
     const mode = editor.live.mode;
     buttons.live.classList.toggle("t2c-on", mode !== LIVE_MODES[0]);
     buttons.live.dataset.mode = mode;
+    buttons.text.classList.toggle("t2c-on", !editor.text.hidden);
     buttons.enlarge.title = say(editor.enlarged ? "shrink" : "enlarge");
     const [arrows, strokes] = [editor.chosenArrows, editor.chosenStrokes];
     sliders.speed.element.hidden = !(editor.tool === "arrow" || (editor.tool === "select" && arrows.length));

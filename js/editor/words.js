@@ -39,7 +39,6 @@ export const ENGLISH = {
   livePicture: "The picture as it will move, roughly.",
   liveSolved: "Motion from the solver, at low resolution.",
   liveFailed: "The solver says: {reason}",
-  showText: "Edit text",
   broken: "These hints cannot be read: {reason}",
   tooLong: "the text is {size} MB long.",
   notJson: "it is no valid JSON ({reason}).",
