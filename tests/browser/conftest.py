@@ -37,7 +37,8 @@ def renderer(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def opened(chromium: object, server: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
     """The page, opened once for each renderer."""
-    server.put_input(EXAMPLE)
+    for picture in EXAMPLE.parent.glob("*.jpg"):
+        server.put_input(picture)
     page = ComfyPage(chromium, server, nodes2=renderer == "nodes2")
     page.open()
     yield page
