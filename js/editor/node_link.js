@@ -2,7 +2,7 @@
 
 import { fieldFromAnswer } from "./field.js";
 import { isEmpty } from "./hints.js";
-import { loadPicture, pictureUrl, sourceName } from "./picture.js";
+import { loadPicture, pictureUrls, sourceName } from "./picture.js";
 import { askSolver } from "./solver.js";
 import { downstream } from "./surroundings.js";
 import { say } from "./words.js";
@@ -18,7 +18,7 @@ export class NodeLink {
     Object.assign(this, { app, api, node, editor });
     this.text = node.widgets.find((widget) => widget.name === "hints");
     this.shownText = undefined;
-    this.shownUrl = undefined;
+    this.shown = undefined;
     this.timers = {};
   }
 
@@ -87,8 +87,12 @@ export class NodeLink {
       else editor.setText(text);
       this.shownText = text;
     }
-    const url = pictureUrl(this.app, node, node.properties?.[SEEN]);
-    if (url !== this.shownUrl) this.load(url);
+    const urls = pictureUrls(this.app, node, node.properties?.[SEEN]);
+    const shown = [sourceName(node), ...urls].join();
+    if (shown !== this.shown) {
+      this.shown = shown;
+      this.load(urls);
+    }
     const { settings, loop } = downstream(node);
     editor.live.setLoop(loop);
     const known = JSON.stringify(settings);
@@ -110,24 +114,25 @@ export class NodeLink {
     this.look();
   }
 
-  async load(url) {
-    this.shownUrl = url;
+  /** Show the first of the pictures that can be shown; if none can, say what is wrong with the best. */
+  async load(urls) {
     this.loading?.abort();
-    if (!url) {
-      this.editor.setPicture(null, say(sourceName(this.node) ? "noPictureYet" : "noPicture"));
-      return;
-    }
     this.loading = new AbortController();
     const { signal } = this.loading;
-    try {
-      const image = await loadPicture(url, signal);
-      if (signal.aborted) return;
-      this.editor.setPicture(image);
-      this.askLater(this.editor.hints);
-    } catch (error) {
-      if (signal.aborted) return;
-      this.editor.setPicture(null, say(error.key ?? "pictureFailed", error.values));
+    let problem = { key: sourceName(this.node) ? "noPictureYet" : "noPicture" };
+    for (const [i, url] of urls.entries()) {
+      try {
+        const image = await loadPicture(url, signal);
+        if (signal.aborted) return;
+        this.editor.setPicture(image);
+        this.askLater(this.editor.hints);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (i === 0) problem = error.key ? error : { key: "pictureFailed" };
+      }
     }
+    this.editor.setPicture(null, say(problem.key, problem.values));
   }
 
   // ---- the solver --------------------------------------------------------------------------------------------

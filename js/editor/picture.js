@@ -55,22 +55,20 @@ export function sourceName(node) {
 }
 
 /**
- * URL of the picture for a node: the file that is loaded, what the node saw when it last ran, what the connected node
- * showed, or the nearest picture upstream. null without any.
+ * URLs of the picture for a node, best first: the file that is loaded, what the node saw when it last ran, what the
+ * connected node showed or the nearest picture upstream. Empty without any.
  */
-export function pictureUrl(app, node, lastSeen) {
+export function pictureUrls(app, node, lastSeen) {
   const first = originOf(node, "image");
-  if (!first) return null;
-  const file = loadedFile(app.api, first.origin);
-  if (file) return file;
-  if (lastSeen && lastSeen.source === sourceName(node)) return viewUrl(app.api, lastSeen.file);
+  if (!first) return [];
+  const seen = lastSeen?.source === sourceName(node) ? viewUrl(app.api, lastSeen.file) : null;
+  let upstream = null;
   let at = first.origin;
-  for (let i = 0; at && i < MOST_UPSTREAM; i++) {
-    const url = loadedFile(app.api, at) ?? shown(app, at);
-    if (url) return url;
+  for (let i = 0; at && !upstream && i < MOST_UPSTREAM; i++) {
+    upstream = loadedFile(app.api, at) ?? shown(app, at);
     at = imageOrigin(at)?.origin;
   }
-  return null;
+  return [loadedFile(app.api, first.origin), seen, upstream].filter((url, i, all) => url && all.indexOf(url) === i);
 }
 
 /** Width and height out of the first bytes of a PNG, JPEG or WebP; null for others. */
