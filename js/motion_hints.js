@@ -16,11 +16,20 @@ function addStyle() {
   document.head.append(link);
 }
 
+/** Fingers on the stage are the editor's: ComfyUI would zoom the graph with them, and listens before the stage does. */
+function keepTouches() {
+  for (const name of ["touchstart", "touchmove", "touchend", "touchcancel"]) {
+    const keep = (event) => event.target.closest?.(".t2c-stage") && event.stopPropagation();
+    window.addEventListener(name, keep, { capture: true, passive: true });
+  }
+}
+
 app.registerExtension({
   name: "Text2Cinemagraph.MotionHints",
 
   async setup() {
     addStyle();
+    keepTouches();
     await loadWords(api, app.extensionManager?.setting?.get("Comfy.Locale")).catch((error) => {
       console.warn("Text2Cinemagraph: the editor stays English:", error);
     });

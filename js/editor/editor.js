@@ -1,19 +1,17 @@
 // The editor itself: the hints, their history, the tools, pointer and keyboard. It knows nothing of ComfyUI: it is given
 // a text and tells every new one to `onText`.
 
-import { distance } from "./geometry.js";
+import { quickField } from "./field.js";
 import { History } from "./history.js";
 import { copyHints, emptyHints, formatHints, HintsError, isEmpty, parseHints } from "./hints.js";
-import { allItems, deleteItems, deletePoint, moveItems } from "./items.js";
+import { deleteItems, deletePoint } from "./items.js";
+import { Keyboard } from "./keyboard.js";
 import { LivePreview, MODES as LIVE_MODES } from "./live.js";
-import { quickField } from "./field.js";
+import { PointerHand } from "./pointer.js";
 import { Stage } from "./stage.js";
 import { Toolbar } from "./toolbar.js";
 import { makeTools } from "./tools.js";
 import { say } from "./words.js";
-
-const KEYS = { v: "select", a: "arrow", p: "pin", m: "move", f: "freeze", e: "erase" };
-const NUDGE = 0.002;
 
 export class MotionEditor {
   constructor() {
@@ -57,11 +55,12 @@ export class MotionEditor {
       chosen: this.chosen,
       faint: this.live.mode === "picture" && !this.inside,
     });
-    this.stage.drawHand = (context) => this.tools[this.tool].draw?.(context);
+    this.stage.drawHand = (context) => this.activeTool.draw?.(context);
     this.stage.onView = () => this.live.clear();
-    this.pointers = new Map();
     this.inside = false;
-    this.listen();
+    this.space = false;
+    this.pointer = new PointerHand(this);
+    this.keyboard = new Keyboard(this);
     this.observer = new ResizeObserver(() => this.stage.resize());
     this.observer.observe(this.stage.element);
     this.show();
@@ -75,6 +74,10 @@ export class MotionEditor {
 
   focus() {
     this.keys.focus({ preventScroll: true });
+  }
+
+  get activeTool() {
+    return this.tools[this.tool];
   }
 
   get editable() {
@@ -189,7 +192,7 @@ export class MotionEditor {
   // ---- tools and choices --------------------------------------------------------------------------------------
 
   setTool(name) {
-    this.tools[this.tool].end?.();
+    this.activeTool.end?.();
     this.tool = name;
     if (name !== "select") this.choose([]);
     this.toolbar.refresh();
@@ -237,195 +240,5 @@ export class MotionEditor {
     this.live.setMode(mode);
     this.refresh();
     this.tell({ off: "liveOff", streaks: "liveStreaks", picture: "livePicture" }[mode]);
-  }
-
-  // ---- pointer -----------------------------------------------------------------------------------------------
-
-  /** The event's place in CSS pixels of the stage, whatever the graph's zoom. */
-  place(event) {
-    const { element } = this.stage;
-    const rect = element.getBoundingClientRect();
-    const scale = rect.width / element.clientWidth || 1;
-    return [(event.clientX - rect.left) / scale, (event.clientY - rect.top) / scale];
-  }
-
-  listen() {
-    const on = (name, handler, options) => this.stage.element.addEventListener(name, handler, options);
-    on("pointerdown", (event) => this.pointerDown(event));
-    on("pointermove", (event) => this.pointerMove(event));
-    on("pointerup", (event) => this.pointerUp(event));
-    on("pointercancel", (event) => this.pointerUp(event, true));
-    on("pointerenter", () => this.enter(true));
-    on("pointerleave", () => this.enter(false));
-    on("dblclick", (event) => this.editable && this.tools[this.tool].double?.(this.place(event)));
-    // The browser would take the focus away again.
-    on("mousedown", (event) => event.target !== this.text && event.preventDefault());
-    on("contextmenu", (event) => event.preventDefault());
-    on("wheel", (event) => this.wheel(event), { passive: false });
-    this.element.addEventListener("keydown", (event) => this.keyDown(event));
-    this.element.addEventListener("keyup", (event) => this.keyUp(event));
-  }
-
-  enter(inside) {
-    this.inside = inside;
-    if (inside) this.stage.resize();
-    else this.tools[this.tool].leave?.();
-    if (this.live.mode === "picture") this.stage.redraw("hints");
-  }
-
-  pointerDown(event) {
-    event.stopPropagation();
-    if (event.target === this.text) return;
-    this.focus();
-    const at = this.place(event);
-    this.pointers.set(event.pointerId, at);
-    this.stage.element.setPointerCapture(event.pointerId);
-    if (this.pointers.size === 2) {
-      this.tools[this.tool].cancel?.();
-      this.drawing = null;
-      this.stage.redraw("hints", "hand");
-      return;
-    }
-    if (event.button === 1 || event.button === 2 || this.space) this.panning = true;
-    else if (this.editable && event.button === 0) {
-      this.drawing = event.pointerId;
-      this.tools[this.tool].down(at, event);
-    }
-  }
-
-  pointerMove(event) {
-    const at = this.place(event);
-    const before = this.pointers.get(event.pointerId);
-    if (!before) {
-      const tool = this.tools[this.tool];
-      this.stage.element.style.cursor = this.editable ? tool.cursor(at) : "default";
-      if (this.editable) tool.hover?.(at);
-      return;
-    }
-    event.stopPropagation();
-    if (this.pointers.size >= 2) this.pinch(event.pointerId, before, at);
-    else if (this.panning) this.pan(at[0] - before[0], at[1] - before[1]);
-    else if (this.drawing === event.pointerId) {
-      // All the places since the last frame, for a smooth line.
-      const all = event.getCoalescedEvents?.() ?? [];
-      for (const one of all.length ? all : [event]) this.tools[this.tool].drag(this.place(one), event);
-    }
-    this.pointers.set(event.pointerId, at);
-  }
-
-  pinch(id, before, at) {
-    const other = [...this.pointers].find(([key]) => key !== id)[1];
-    this.stage.view.zoomAt(other, distance(at, other) / Math.max(1, distance(before, other)));
-    this.pan((at[0] - before[0]) / 2, (at[1] - before[1]) / 2);
-  }
-
-  pan(dx, dy) {
-    this.stage.view.pan(dx, dy);
-    this.stage.viewChanged();
-  }
-
-  pointerUp(event, cancelled = false) {
-    if (!this.pointers.delete(event.pointerId)) return;
-    event.stopPropagation();
-    const tool = this.tools[this.tool];
-    if (this.drawing === event.pointerId) {
-      if (cancelled) tool.cancel?.();
-      else tool.up(this.place(event), event);
-      this.drawing = null;
-      this.stage.redraw("hints", "hand");
-    }
-    if (!this.pointers.size) this.panning = false;
-  }
-
-  wheel(event) {
-    if (event.target === this.text) {
-      event.stopPropagation();
-      return;
-    }
-    // Until it is clicked the editor leaves the wheel to the graph.
-    if (!this.element.contains(document.activeElement)) {
-      this.onIdleWheel(event);
-      return;
-    }
-    event.preventDefault();
-    event.stopPropagation();
-    this.stage.view.zoomAt(this.place(event), Math.exp(-event.deltaY * 0.0015));
-    this.stage.viewChanged();
-  }
-
-  // ---- keyboard ----------------------------------------------------------------------------------------------
-
-  keyDown(event) {
-    const typing = event.target.type === "number" || event.target === this.text;
-    if (typing && event.key !== "Escape") {
-      event.stopPropagation();
-      return;
-    }
-    if (this.press(event)) {
-      event.preventDefault();
-      event.stopPropagation();
-    }
-  }
-
-  keyUp(event) {
-    if (event.key === " ") this.space = false;
-  }
-
-  /** Do what a key means; false if it means nothing here, so that ComfyUI gets it. */
-  press(event) {
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (event.ctrlKey || event.metaKey) return this.pressWithControl(key, event.shiftKey);
-    if (event.altKey) return false;
-    if (key === "Escape") return this.escape();
-    if (key === "0") this.stage.fit();
-    else if (key === "l") this.cycleLive();
-    else if (key === " ") this.space = true;
-    else if (!this.editable) return false;
-    else if (KEYS[key]) this.setTool(KEYS[key]);
-    else if (key === "Delete" || key === "Backspace") this.deleteChosen();
-    else if (key === "Enter") this.tools[this.tool].end?.();
-    else if (key === "[" || key === "]") this.scaleSetting("radius", key === "]" ? 1.15 : 1 / 1.15, 0.002, 0.5);
-    else if (key === "{" || key === "}") this.stepSetting("feather", key === "}" ? 0.1 : -0.1);
-    else if (key === "," || key === ".") this.scaleSetting("speed", key === "." ? 1.1 : 1 / 1.1, 0.05, 64);
-    else if (key.startsWith("Arrow") && this.chosen.length) this.nudge(key, event.shiftKey ? 5 * NUDGE : NUDGE);
-    else return false;
-    return true;
-  }
-
-  pressWithControl(key, shift) {
-    if (!this.editable && key !== "z" && key !== "y") return false;
-    if (key === "z" && !shift) this.undo();
-    else if (key === "y" || key === "z") this.redo();
-    else if (key === "a") {
-      this.setTool("select");
-      this.choose(allItems(this.hints));
-    } else return false;
-    return true;
-  }
-
-  escape() {
-    if (!this.text.hidden) {
-      this.showText(false);
-      return true;
-    }
-    if (this.tools[this.tool].end?.()) return true;
-    if (this.chosen.length) this.choose([]);
-    else if (this.enlarged) this.onEnlarge(false);
-    else return false;
-    return true;
-  }
-
-  nudge(key, by) {
-    const [dx, dy] = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] }[key];
-    moveItems(this.hints, this.chosen, [dx, dy]);
-    this.change();
-  }
-
-  scaleSetting(name, factor, low, high) {
-    this.setSetting(name, Math.min(high, Math.max(low, this.settings[name] * factor)));
-  }
-
-  stepSetting(name, by) {
-    this.setSetting(name, Math.min(1, Math.max(0, Math.round((this.settings[name] + by) * 10) / 10)));
   }
 }

@@ -60,6 +60,10 @@ class SelectTool {
     this.held = null;
   }
 
+  cancel() {
+    this.up();
+  }
+
   /** A double click on a line puts a new point there. */
   double(at) {
     const { editor } = this;

@@ -372,3 +372,33 @@ def test_the_text_can_be_seen_and_edited(page: ComfyPage, node: int) -> None:
     page.key("v")
     page.drag(put(page, (0.5, 0.5), (0.6, 0.6)))
     assert near(page.hints()["pins"], [(0.6, 0.6)], page)
+
+
+def test_a_finger_draws_and_two_zoom(page: ComfyPage, node: int) -> None:
+    touch = page.context.new_cdp_session(page.raw)
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+
+    def fingers(kind: str, *points: tuple[float, float]) -> None:
+        at = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": at})
+        page.wait(40)
+
+    start, end = put(page, (0.3, 0.3), (0.6, 0.4))
+    fingers("Start", start)
+    for step in range(1, 6):
+        fingers("Move", tuple(a + (b - a) * step / 5 for a, b in zip(start, end, strict=True)))
+    fingers("End")
+    assert near(page.hints()["arrows"][0]["points"], [(0.3, 0.3), (0.6, 0.4)], page)
+    # Two fingers from 100 to 200 pixels apart: twice as large, and nothing is drawn.
+    x, y = put(page, (0.5, 0.5))[0]
+    fingers("Start", (x - 50, y))
+    fingers("Start", (x - 50, y), (x + 50, y))
+    for step in range(1, 6):
+        fingers("Move", (x - 50 - 10 * step, y), (x + 50 + 10 * step, y))
+    fingers("End")
+    assert len(page.hints()["arrows"]) == 1
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    page.drag([(x, y), (x + 60, y)])
+    points = page.hints()["arrows"][1]["points"]
+    drawn = (points[-1][0] - points[0][0]) * page.picture_box(PICTURE)[2]
+    assert drawn == pytest.approx(30, abs=2)
