@@ -221,6 +221,11 @@ class ComfyPage:
         press()
         return self.js("() => window.t2cRun")
 
+    def wait_for_playing(self) -> None:
+        """Wait until a video in the page plays."""
+        playing = "() => [...document.querySelectorAll('video')].some((v) => v.currentTime > 0 && !v.paused)"
+        self.raw.wait_for_function(playing)
+
     # ---- the editor -------------------------------------------------------------------------------------------
 
     def stage(self, index: int = 0) -> dict[str, float]:

@@ -87,7 +87,7 @@ def test_from_template_to_video(page: ComfyPage) -> None:
     assert page.run(lambda: page.key("Control+Enter")) == "success"
     saved = page.js("() => app.graph._nodes.find((n) => n.comfyClass === 'SaveCinemagraph').id")
     page.js("(id) => app.canvas.centerOnNode(app.graph.getNodeById(id))", saved)
-    raw.wait_for_function("() => [...document.querySelectorAll('video')].some((v) => v.currentTime > 0 && !v.paused)")
+    page.wait_for_playing()
     page.wait(500)
     page.shoot("4_playing")
     playing = page.js("() => [...document.querySelectorAll('video')].map((v) => [v.videoWidth, v.videoHeight, v.loop])")
