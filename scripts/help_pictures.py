@@ -1,7 +1,8 @@
-"""Makes the pictures of the help pages: every node as the page shows it after a run.
+"""Makes the pictures of the help pages: every node as the page shows it after a run, and a tour of the editor.
 
 ``python -m scripts.help_pictures`` starts the ComfyUI that run.py has installed, runs the example workflows in a real
-Chromium (package playwright) and writes js/docs/pictures/<node id>.webp.
+Chromium (package playwright) and writes js/docs/pictures/<node id>.webp and editor_tour.webp beside them.
+``python -m scripts.help_pictures tour`` makes the tour alone.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ AFTER_PLAIN = (
     "ImageToFlow",
     "CinemagraphMetrics",
 )
+TOUR_ARROWS = [
+    [(0.7, 0.04), (0.7, 0.1), (0.71, 0.17)],
+    [(0.78, 0.19), (0.77, 0.25), (0.73, 0.31)],
+    [(0.68, 0.32), (0.6, 0.38), (0.45, 0.43), (0.24, 0.47)],
+    [(0.22, 0.5), (0.28, 0.57), (0.4, 0.6)],
+    [(0.6, 0.62), (0.5, 0.68), (0.46, 0.75)],
+    [(0.43, 0.8), (0.46, 0.88), (0.5, 0.97)],
+]
+TOUR_PINS = [(0.3, 0.2), (0.55, 0.12), (0.47, 0.36), (0.92, 0.3), (0.6, 0.76), (0.1, 0.72), (0.9, 0.95), (0.9, 0.55)]
 PREPARE = """(frames) => {
     for (const node of app.graph._nodes) {
         if (node.comfyClass === "EulerianWarp") node.widgets.find((w) => w.name === "frames").value = frames;
@@ -106,18 +116,74 @@ def main() -> None:
             page.goto(server.url)
             page.wait_for_function(READY, timeout=120_000)
             page.wait_for_timeout(2000)
-            _open(page, PLAIN)
-            page.evaluate(MORE)
-            _run(page)
-            for kind in AFTER_PLAIN:
-                _shoot(page, kind)
-            _open(page, PAINTED)
-            _run(page)
-            _shoot(page, "PhotoTwin")
-            _open(page, WORKFLOWS / "text_to_cinemagraph_paper.json")
-            for kind in ("TwinPromptSampler", "LoadT2CModel"):
-                _shoot(page, kind)
+            _tour(page)
+            if "tour" not in sys.argv:
+                _nodes(page)
             browser.close()
+
+
+def _nodes(page: Any) -> None:
+    _open(page, PLAIN)
+    page.evaluate(MORE)
+    _run(page)
+    for kind in AFTER_PLAIN:
+        _shoot(page, kind)
+    _open(page, PAINTED)
+    _run(page)
+    _shoot(page, "PhotoTwin")
+    _open(page, WORKFLOWS / "text_to_cinemagraph_paper.json")
+    for kind in ("TwinPromptSampler", "LoadT2CModel"):
+        _shoot(page, kind)
+
+
+def _tour(page: Any) -> None:
+    """Draw on the example as a hand would, and take a picture of every step."""
+    _open(page, PLAIN)
+    page.evaluate("() => app.graph._nodes.find((n) => n.comfyClass === 'MotionHints').setSize([470, 700])")
+    _look_at(page, "MotionHints")
+    stage, editor = page.locator(".t2c-stage"), page.locator(".t2c-editor")
+    page.locator('[data-t2c="clear"]').click()
+    box = stage.bounding_box()
+    width = (box["height"] - 12) * 792 / 1024
+    left = box["x"] + (box["width"] - width) / 2
+    taken: list[tuple[Image.Image, int]] = []
+
+    def place(u: float, v: float) -> tuple[float, float]:
+        return left + u * width, box["y"] + 6 + v * (box["height"] - 12)
+
+    def take(milliseconds: int) -> None:
+        shot = Image.open(io.BytesIO(editor.screenshot())).convert("RGB")
+        taken.append((shot.resize((shot.width * 4 // 5, shot.height * 4 // 5), Image.Resampling.LANCZOS), milliseconds))
+
+    def drag(points: list[tuple[float, float]]) -> None:
+        page.mouse.move(*place(*points[0]))
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*place(*point), steps=6)
+            take(90)
+        page.mouse.up()
+
+    take(600)
+    for arrow in TOUR_ARROWS:
+        drag(arrow)
+    page.locator('[data-t2c="pin"]').click()
+    for pin in TOUR_PINS:
+        page.mouse.click(*place(*pin))
+        take(110)
+    page.locator('[data-t2c="move"]').click()
+    drag([(0.2, 0.65), (0.45, 0.655), (0.7, 0.66)])
+    page.locator('[data-t2c="live"]').click()
+    page.locator('[data-t2c="live"]').click()
+    page.get_by_text("Motion from the solver").wait_for(timeout=60_000)
+    page.mouse.move(*place(-0.4, 0.5))
+    for _ in range(22):
+        take(90)
+        page.wait_for_timeout(40)
+    target = PICTURES / "editor_tour.webp"
+    first, *others = [image for image, _ in taken]
+    times = [time for _, time in taken]
+    first.save(target, save_all=True, append_images=others, duration=times, loop=0, quality=55, method=6)
+    print(f"{target.name}: {len(taken)} frames, {target.stat().st_size // 1024} KB")
 
 
 def _open(page: Any, workflow: Path) -> None:
@@ -139,7 +205,8 @@ def _run(page: Any) -> None:
     page.wait_for_timeout(3000)
 
 
-def _shoot(page: Any, kind: str) -> None:
+def _look_at(page: Any, kind: str) -> str:
+    """Bring the node of a class into sight, with nothing over it; returns its id."""
     look = """(kind) => {
         const node = app.graph._nodes.find((n) => n.comfyClass === kind);
         // Far from the others, which might lie over it.
@@ -152,6 +219,11 @@ def _shoot(page: Any, kind: str) -> None:
     }"""
     node = page.evaluate(look, kind)
     page.wait_for_timeout(1500)
+    return node
+
+
+def _shoot(page: Any, kind: str) -> None:
+    node = _look_at(page, kind)
     element = page.locator(f'[data-node-id="{node}"]').first
     shot = Image.open(io.BytesIO(element.screenshot())).convert("RGB")
     target = PICTURES / f"{kind}.webp"

@@ -16,7 +16,14 @@ import pytest
 
 from scripts.server import REPO, ComfyServer, RunResult
 
+BROWSER = Path(__file__).parent / "browser"
 TEST_NODES = Path(__file__).parent / "comfyui" / "test_nodes_pack"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the page come last: while Playwright is open, its event loop runs and asyncio.run() cannot."""
+    items.sort(key=lambda item: BROWSER in item.path.parents)
 
 
 def _comfyui() -> tuple[Path, Path]:

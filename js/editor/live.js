@@ -87,7 +87,9 @@ export class LivePreview {
     this.start();
     if (!this.field || !element.offsetParent) return;
     this.adapt(now);
-    if (now - this.last < 1000 / RATE - 4) return;
+    // In script a coarser picture is not cheaper, but fewer of them are.
+    const rate = this.warp instanceof CanvasWarp ? RATE * this.fineness : RATE;
+    if (now - this.last < 1000 / rate - 4) return;
     this.last = now;
     if (this.mode === "streaks") {
       const context = this.stage.context(this.stage.live, false);

@@ -2,7 +2,7 @@
 
 import { velocityAt } from "./field.js";
 
-const LONGER = 176;
+const LONGER = 448;
 const STEPS = 5;
 const LEAST = 0.1; // below so much of the mask a pixel stays
 
@@ -11,6 +11,7 @@ export class CanvasWarp {
     this.canvas = document.createElement("canvas");
     this.field = null;
     this.source = null;
+    this.mean = null; // the picture without its detail
     this.moving = null;
   }
 
@@ -22,6 +23,7 @@ export class CanvasWarp {
     context.imageSmoothingQuality = "high";
     context.drawImage(source, 0, 0, this.canvas.width, this.canvas.height);
     this.source = context.getImageData(0, 0, this.canvas.width, this.canvas.height);
+    this.mean = blurred(this.canvas);
     this.moving = null;
   }
 
@@ -69,10 +71,17 @@ export class CanvasWarp {
     if (!this.moving) this.prepare();
     const { data } = this.source;
     const out = this.out.data;
+    const mean = this.mean.data;
+    const a = 1 - phase;
+    // Detail keeps its contrast, as in the loop's own blend: two unlike samples averaged would lose some.
+    const keep = 1 / Math.hypot(a, phase);
     for (const at of this.moving) {
       const q = 4 * this.traced(at, -phase * frames);
-      const r = 4 * this.traced(at, (1 - phase) * frames);
-      for (let c = 0; c < 3; c++) out[4 * at + c] = data[q + c] + phase * (data[r + c] - data[q + c]);
+      const r = 4 * this.traced(at, a * frames);
+      for (let c = 0; c < 3; c++) {
+        const [mq, mr] = [mean[q + c], mean[r + c]];
+        out[4 * at + c] = a * mq + phase * mr + keep * (a * (data[q + c] - mq) + phase * (data[r + c] - mr));
+      }
       out[4 * at + 3] = 255;
     }
     this.canvas.getContext("2d").putImageData(this.out, 0, 0);
@@ -80,6 +89,20 @@ export class CanvasWarp {
   }
 
   release() {}
+}
+
+/** A canvas's pixels blurred over about a sixteenth of its longer side. */
+function blurred(canvas) {
+  const small = document.createElement("canvas");
+  small.width = Math.max(2, Math.round(canvas.width / 12));
+  small.height = Math.max(2, Math.round(canvas.height / 12));
+  small.getContext("2d").drawImage(canvas, 0, 0, small.width, small.height);
+  const large = document.createElement("canvas");
+  Object.assign(large, { width: canvas.width, height: canvas.height });
+  const context = large.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(small, 0, 0, large.width, large.height);
+  return context.getImageData(0, 0, large.width, large.height);
 }
 
 function mirrored(t, size) {
