@@ -6,10 +6,10 @@ import torch
 import triton
 import triton.language as tl
 
-from .points import BLOCK, load_points, on_device, scatter
+from .points import BLOCK, kernel, load_points, on_device, scatter
 
 
-@triton.jit
+@kernel
 def _splat(values, positions, out, channels, count, height, width, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = at < count

@@ -1,8 +1,8 @@
 """Which implementation splats: Triton's kernels on a CUDA device where they work, torch everywhere else.
 
 The environment variable T2C_KERNELS, or an argument of the public functions, says what is wanted: 'auto' (the atomic
-kernels, the sorted one where torch is told to be deterministic), 'torch', 'atomic' or 'sorted'. It is a preference: on a
-CPU or MPS device, without Triton, or once a kernel has failed, torch does the work.
+kernels, the sorted one where torch is told to be deterministic), 'torch', 'atomic' or 'sorted'. It is a preference: on
+a CPU or MPS device, without Triton, or once a kernel has failed, torch does the work.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ import torch
 import triton
 import triton.language as tl
 
-from .points import BLOCK, advance, load_points, on_device, scatter
+from .points import BLOCK, advance, kernel, load_points, on_device, scatter
 
 
-@triton.jit
+@kernel
 def _splat_traced(
     values,
     step,
@@ -62,7 +62,7 @@ def splat_traced(
     step: [H, W, 2] float32 (px), the displacement of one frame. positions: [M, 2] (x, y) in that field.
     nearest: steps by the nearest pixel's displacement, until a point leaves the field; else by the bilinear one.
     origin: (x, y) in the field of the result's first pixel. reached: [M, 2] float32, contiguous, takes the positions
-    at the end; may be ``positions`` itself. With no channels (C = 0) the points are only traced.
+    at the end; it must not be ``positions``. With no channels (C = 0) the points are only traced.
     """
     channels, count = values.shape
     out = torch.zeros(channels, height * width, dtype=torch.float32, device=values.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -10,6 +11,26 @@ import triton.language as tl
 
 BLOCK = 256
 """Points or pixels that one program works on."""
+
+
+NUMBERS = (
+    "channels",
+    "count",
+    "height",
+    "width",
+    "field_height",
+    "field_width",
+    "left",
+    "top",
+    "steps",
+    "numbers",
+)
+"""Arguments whose values are never compiled in: every size would take a compilation of its own."""
+
+
+def kernel(function: Callable) -> triton.JITFunction:
+    """A kernel to be launched, compiled once for each type of its tensors."""
+    return triton.jit(do_not_specialize=NUMBERS)(function)
 
 
 def on_device(tensor: torch.Tensor) -> AbstractContextManager:

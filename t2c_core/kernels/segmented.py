@@ -12,14 +12,14 @@ import torch
 import triton
 import triton.language as tl
 
-from .points import BLOCK, corner, load_points, on_device
+from .points import BLOCK, corner, kernel, load_points, on_device
 
 LONG = 64
 MOST_CHANNELS = 8
 """Channels summed up at a time; the rest takes further programs."""
 
 
-@triton.jit
+@kernel
 def _cells(positions, cells, count, height, width, BLOCK: tl.constexpr):
     """The number of each point's cell, row by row; (H + 1) * (W + 1) for points that touch no pixel."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -33,21 +33,32 @@ def _cells(positions, cells, count, height, width, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _weighted(values, positions, points, channel, right, below, channels, count, height, width, mask):
-    """values * bilinear weight, [channel, point], of the points' right or left, lower or upper corner."""
+def _weighted(
+    values,
+    positions,
+    points,
+    channel,
+    RIGHT: tl.constexpr,
+    BELOW: tl.constexpr,
+    channels,
+    count,
+    height,
+    width,
+    mask,
+):
+    """values * bilinear weight, [channel, point], of the points' left or RIGHT, upper or lower (BELOW) corner."""
     x, y = load_points(positions, points, mask)
     _, fx = corner(x, width)
     _, fy = corner(y, height)
-    wx = tl.where(right, fx, 1.0 - fx)
-    wy = tl.where(below, fy, 1.0 - fy)
+    weight = (fx if RIGHT else 1.0 - fx) * (fy if BELOW else 1.0 - fy)
     # 64 bits: all channels of a large picture exceed 32.
     index = channel[:, None].to(tl.int64) * count + points[None, :]
     wanted = (channel < channels)[:, None] & mask[None, :]
     value = tl.load(values + index, mask=wanted, other=0.0).to(tl.float32)
-    return tl.where(wanted, value * (wx * wy)[None, :], 0.0)
+    return tl.where(wanted, value * weight[None, :], 0.0)
 
 
-@triton.jit
+@kernel
 def _long_segments(
     values,
     positions,
@@ -71,24 +82,23 @@ def _long_segments(
     inside = cell < (height + 1) * (width + 1)
     begin = tl.load(starts + cell, mask=inside, other=0)
     end = tl.load(starts + cell + 1, mask=inside, other=0)
-    mine = (end - begin > LONG) & (begin > (number - 1) * LONG)
-    end = tl.where(mine, end, begin)
-    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    for side in tl.static_range(4):
-        total = tl.zeros([CHANNELS], tl.float32)
-        for first in range(begin, end, LONG):
-            place = first + tl.arange(0, LONG)
-            mask = place < end
-            points = tl.load(order + place, mask=mask, other=0)
-            part = _weighted(
-                values, positions, points, channel, side % 2 == 1, side >= 2, channels, count, height, width, mask
-            )
-            total += tl.sum(part, axis=1)
-        at = (side * channels + channel).to(tl.int64) * tl.num_programs(0) + number
-        tl.store(sums + at, total, mask=(channel < channels) & mine)
+    if (end - begin > LONG) & (begin > (number - 1) * LONG):
+        channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+        for side in tl.static_range(4):
+            total = tl.zeros([CHANNELS], tl.float32)
+            for first in range(begin, end, LONG):
+                place = first + tl.arange(0, LONG)
+                mask = place < end
+                points = tl.load(order + place, mask=mask, other=0)
+                part = _weighted(
+                    values, positions, points, channel, side % 2, side // 2, channels, count, height, width, mask
+                )
+                total += tl.sum(part, axis=1)
+            at = (side * channels + channel).to(tl.int64) * tl.num_programs(0) + number
+            tl.store(sums + at, total, mask=channel < channels)
 
 
-@triton.jit
+@kernel
 def _pixels(
     values,
     positions,
@@ -114,9 +124,7 @@ def _pixels(
     total = tl.zeros([CHANNELS, BLOCK], tl.float32)
     for side in tl.static_range(4):
         # The pixel is the right (lower) corner of the cell on its left (above it).
-        right: tl.constexpr = side % 2
-        below: tl.constexpr = side // 2
-        cell = (y + 1 - below) * (width + 1) + x + 1 - right
+        cell = (y + 1 - side // 2) * (width + 1) + x + 1 - side % 2
         begin = tl.load(starts + cell, mask=inside, other=0)
         length = tl.load(starts + cell + 1, mask=inside, other=0) - begin
         long = length > LONG
@@ -125,7 +133,7 @@ def _pixels(
             mask = k < short
             points = tl.load(order + begin + k, mask=mask, other=0)
             total += _weighted(
-                values, positions, points, channel, right == 1, below == 1, channels, count, height, width, mask
+                values, positions, points, channel, side % 2, side // 2, channels, count, height, width, mask
             )
         number = (begin + LONG - 1) // LONG
         at = (side * channels + channel)[:, None].to(tl.int64) * numbers + number[None, :]
