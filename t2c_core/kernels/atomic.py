@@ -1,7 +1,5 @@
 """Splatting with one atomic addition for each point, channel and corner: the fastest, in no fixed order."""
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

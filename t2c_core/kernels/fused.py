@@ -4,8 +4,6 @@ Neither displacements nor positions between the frames are written; where the ca
 positions reached are.
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

@@ -1,7 +1,5 @@
 """What the kernels have in common: one point's way along the field, and its share in the four pixels around it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 

@@ -6,8 +6,6 @@ the other: the same bits in every run. Segments longer than LONG, at a sink of t
 program of their own, so that no pixel holds up its neighbours.
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl
@@ -53,7 +51,8 @@ def _weighted(
     weight = (fx if RIGHT else 1.0 - fx) * (fy if BELOW else 1.0 - fy)
     # 64 bits: all channels of a large picture exceed 32.
     index = channel[:, None].to(tl.int64) * count + points[None, :]
-    wanted = (channel < channels)[:, None] & mask[None, :]
+    # As in the atomic kernel: what has no weight is not looked at, be it infinite.
+    wanted = (channel < channels)[:, None] & (mask & (weight > 0))[None, :]
     value = tl.load(values + index, mask=wanted, other=0.0).to(tl.float32)
     return tl.where(wanted, value * weight[None, :], 0.0)
 
