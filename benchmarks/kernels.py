@@ -71,9 +71,18 @@ class CountBytes(TorchDispatchMode):
         written = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
         storages = {t.untyped_storage()._cdata for t in read}
         is_view = not func._schema.is_mutable and all(t.untyped_storage()._cdata in storages for t in written)
-        if not is_view:
-            self.bytes += sum(min(t.numel() * t.element_size(), t.untyped_storage().nbytes()) for t in read + written)
+        if func is torch.ops.aten.index_add_.default:
+            # It touches as many sums as it adds values, at most.
+            total, _, index, added = args
+            self.bytes += 2 * min(_bytes(total), _bytes(added)) + _bytes(index) + _bytes(added)
+        elif not is_view:
+            self.bytes += sum(map(_bytes, read + written))
         return out
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    """What a tensor occupies; an expanded one repeats what is there."""
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 
 def torch_bytes(channels: int, height: int, width: int, dtype: torch.dtype, *, traced: bool) -> int:

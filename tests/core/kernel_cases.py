@@ -14,6 +14,7 @@ import torch.nn.functional as F
 import triton
 import triton.language as tl
 
+from benchmarks.kernels import cost
 from t2c_core.kernels import choose
 from t2c_core.kernels.atomic import splat_atomic
 from t2c_core.kernels.fused import splat_traced
@@ -235,6 +236,26 @@ def _shuffle_programs(monkeypatch, seed: int) -> None:
         in_order(builder, int(order[x]), y, z)
 
     monkeypatch.setattr(builder, "set_grid_idx", set_grid_idx)
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="only the interpreter can be asked")
+def test_the_benchmark_counts_the_atomic_additions_that_are_made(monkeypatch):
+    from triton.runtime.interpreter import interpreter_builder as builder
+
+    made = []
+    original = type(builder).create_atomic_rmw
+
+    def create_atomic_rmw(op, pointers, values, mask, *rest):
+        made.append(int(mask.data.sum()))
+        return original(builder, op, pointers, values, mask, *rest)
+
+    monkeypatch.setattr(builder, "create_atomic_rmw", create_atomic_rmw)
+    positions = scattered(7 * 9, 7, 9).nan_to_num(-9, 99, -99)
+    for name, run in VARIANTS.items():
+        made.clear()
+        run(random(3, 63), positions, 7, 9)
+        assert sum(made) == cost(name, positions, 3, 7, 9).atomics, name
+    assert cost("atomic", positions, 3, 7, 9).atomics > 63
 
 
 # --- integration and splat in one -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import kernels as costs
 from t2c_core.errors import InputError
 from t2c_core.kernels import choose
 from t2c_core.warp.carry import splat_along
@@ -129,6 +130,28 @@ def test_kernels_compile_for_gpus(monkeypatch, tmp_path, backend, of_values):
         numbers = [p for p in kernel.params if signature[p.name] == "i32"]
         # Compiled in, a size of 1 would be a constant, and every size a compilation of its own.
         assert numbers and all(p.do_not_specialize for p in numbers), name
+
+
+@pytest.mark.parametrize(
+    ("shift", "corners"),
+    [((0.0, 0.0), 30), ((0.5, 0.0), 30 + 25), ((0.5, 0.5), 30 + 25 + 24 + 20), ((-1.0, 2.0), 15), ((9.0, 0.0), 0)],
+)
+def test_additions_are_counted(shift, corners):
+    """5 rows of 6 pixels; half-way every point adds to two or four pixels, unless they are out of the picture."""
+    positions = pixel_grid(5, 6) + torch.tensor(shift)
+    assert costs.corners_inside(positions, 5, 6) == corners
+
+
+def test_bytes_are_counted_as_the_note_derives_them():
+    """Per point, in a picture large enough for its margins not to count: benchmarks/kernels.md."""
+    size, point = 1024, 1024 * 1024
+    positions = pixel_grid(size, size)[:1].expand(point, 2)
+    formulae = {"atomic": (8, 12), "fused": (24, 12), "restarted": (16, 12), "sorted": (140, 8), "torch": (376, 92)}
+    formulae["torch, traced"] = (456, 92)
+    for name, (fixed, channel) in formulae.items():
+        for channels in (1, 6):
+            counted = costs.cost(name, positions, channels, size, size).bytes / point
+            assert counted == pytest.approx(fixed + channel * channels, rel=1e-3), name
 
 
 # --- the choice -------------------------------------------------------------------------------------------------------
