@@ -192,6 +192,13 @@ def test_cuda_takes_the_atomic_kernels_unless_told_otherwise(monkeypatch):
     assert choose.chosen(cuda) == "atomic"
 
 
+@pytest.mark.skipif(not torch.backends.mps.is_available(), reason="needs an MPS device")
+def test_mps_gives_the_cpu_s_results():
+    values, positions = points()
+    found = splat_points(values.to("mps"), positions.to("mps"), 7, 9)
+    torch.testing.assert_close(found.cpu(), splat_points(values, positions, 7, 9), atol=1e-4, rtol=0)
+
+
 def test_a_name_that_is_none_is_refused_on_every_device(monkeypatch):
     values, positions = points()
     with pytest.raises(InputError, match=r"'fast'.*sorted") as caught:
