@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
+from server import PromptServer
 
 from .cinemagraph_metrics import CinemagraphMetrics
 from .eulerian_warp import EulerianWarp
@@ -13,6 +14,7 @@ from .load_t2c_model import LoadT2CModel
 from .loop_blend import LoopBlend
 from .motion_hints import MotionHintsNode
 from .photo_twin import PhotoTwin
+from .preview_route import add_preview_route
 from .real_image_segmenter import RealImageSegmenter
 from .save_cinemagraph import SaveCinemagraph
 from .twin_prompt_sampler import TwinPromptSampler
@@ -36,6 +38,10 @@ NODES: list[type[io.ComfyNode]] = [
 
 class Text2Cinemagraph(ComfyExtension):
     """What ComfyUI asks for the list of nodes."""
+
+    async def on_load(self) -> None:
+        """Called once, before the nodes are asked for: the editor's route joins the server's."""
+        add_preview_route(PromptServer.instance.routes)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

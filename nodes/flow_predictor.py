@@ -13,13 +13,12 @@ from ..t2c_core.flow.regions import region_angles
 from ..t2c_core.flow.solver import solve_flow
 from ..t2c_core.flow.visualise import flow_preview
 from ..t2c_core.networks.flow import LIMITS, predict_flow
-from ..t2c_core.prompt.directions import Direction, find_directions, usual_directions
+from ..t2c_core.prompt.asked import WAYS, asked_directions
 from ..t2c_core.types import Attention, MotionField, MotionHints
 from . import networks, sockets
 from .support import explained, handed_on, one_mask, one_picture, same_size
 
 METHODS = ["fluid solver", "network"]
-DIRECTIONS = ["from prompt", "custom angle", "arrows only"]
 
 
 class FlowPredictor(io.ComfyNode):
@@ -46,7 +45,7 @@ class FlowPredictor(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "direction",
-                    options=DIRECTIONS,
+                    options=list(WAYS),
                     default="from prompt",
                     tooltip="Where the fluid goes far from any arrow. 'from prompt' uses the directions in the "
                     "prompt; without any, and without arrows, falls go down, smoke and fire up, all else right. "
@@ -176,7 +175,9 @@ class FlowPredictor(io.ComfyNode):
         fluid = same_size(one_mask(mask), picture)
 
         def angles() -> Any:
-            return region_angles(fluid, _directions(direction, prompt, angle, hints), attention)
+            return region_angles(
+                fluid, asked_directions(direction, prompt, angle, drawn=bool(hints and hints.arrows)), attention
+            )
 
         if method == "network":
             field = _by_network(t2c_model, clip, prompt, picture, fluid, hints, angles, limit=limit, speed=speed)
@@ -218,22 +219,3 @@ def _by_network(
         how.update(hints=hints, angle=None if hints and hints.arrows else angles())
     network, device = networks.ready(model, memory=2 * 2**30), model.patcher.load_device
     return predict_flow(network, picture, fluid, device=device, **how)
-
-
-def _directions(direction: str, prompt: str, angle: float, hints: MotionHints | None) -> list[Direction]:
-    """The directions asked for, none if arrows alone say it. Raises InputError if nothing does."""
-    if direction == "custom angle":
-        return [Direction(None, f"{angle}", angle, (0, 0))]
-    drawn = bool(hints and hints.arrows)
-    chosen = find_directions(prompt) if direction == "from prompt" else []
-    if not chosen and not drawn and direction == "from prompt":
-        chosen = usual_directions(prompt)
-    if not chosen and not drawn:
-        problem = "contains no direction" if direction == "from prompt" else "is 'arrows only'"
-        raise InputError(
-            "prompt" if direction == "from prompt" else "direction",
-            f"{problem}, and no arrow was drawn: nothing says where the fluid goes.",
-            "Draw an arrow in 'Motion Hints' and connect its hints, write a direction such as 'in left to right "
-            "direction' in the prompt, or choose 'custom angle'.",
-        )
-    return chosen

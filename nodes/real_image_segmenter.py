@@ -183,13 +183,17 @@ class RealImageSegmenter(io.ComfyNode):
             raise InputError("attention", f"is not connected, but {wanted}.", "Connect that of 'Twin Prompt Sampler'.")
         if method == "attention":
             found = mask_from_words(picture, attention, parse_vocabulary(vocabulary), **how)
-            found = cut_frozen(found, hints or MotionHints())
         else:
-            found = _from_hints(picture, hints, detail) if method == "hints" else _from_mask(picture, hints, mask)
+            found = _from_hints(picture, hints, detail) if method == "hints" else _from_mask(picture, mask)
             if refine_with_attention:
-                # Regions count as a whole, so those kept can reach under what was frozen: cut it again.
-                found = cut_frozen(_refined(picture, found, attention, overlap=overlap, **how), hints or MotionHints())
-        refined = refine_mask(found, grow=grow, feather=feather, fill_holes=fill_holes, min_area=min_area)
+                found = _refined(picture, found, attention, overlap=overlap, **how)
+        drawn = hints or MotionHints()
+        # Regions kept as a whole and filled holes can reach under what was frozen: cut it first, so that its border
+        # is softened too, and last, so that neither grow nor a feathered stroke's own slope is lost.
+        refined = refine_mask(
+            cut_frozen(found, drawn), grow=grow, feather=feather, fill_holes=fill_holes, min_area=min_area
+        )
+        refined = cut_frozen(refined, drawn)
         if not (refined > 0).any():
             raise InputError(
                 method,
@@ -208,7 +212,7 @@ def _from_hints(picture: torch.Tensor, hints: MotionHints | None, detail: float)
     return mask_from_hints(picture, hints, detail=detail)
 
 
-def _from_mask(picture: torch.Tensor, hints: MotionHints | None, mask: torch.Tensor | None) -> torch.Tensor:
+def _from_mask(picture: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     if mask is None:
         raise InputError("mask", "is not connected, but the method is 'mask'.", "Connect a mask, or choose 'hints'.")
     given = one_mask(mask)
@@ -219,4 +223,4 @@ def _from_mask(picture: torch.Tensor, hints: MotionHints | None, mask: torch.Ten
             "Paint what moves: right-click Load Image, 'Open in Mask Editor'. Is the mask the wrong way round? Use "
             "'Invert Mask'.",
         )
-    return cut_frozen(scaled_to(given, picture), hints or MotionHints())
+    return scaled_to(given, picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+from .browser import prepare_browser
 from .environment import prepare, prepare_tests
 from .paths import REPO
 from .pictures import fetch_pictures
@@ -22,6 +23,7 @@ def main(arguments: list[str]) -> int:
         "T2C_PICTURES": str(fetch_pictures(verbose=verbose)),
         "T2C_COMFYUI_PATH": str(environment.comfyui),
         "T2C_COMFYUI_PYTHON": str(environment.python),
+        "T2C_BROWSER": prepare_browser(verbose=verbose),
     }
     for check in (["check"], ["format", "--check"]):
         print(f"ruff {' '.join(check)}: ", end="", flush=True)

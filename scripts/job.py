@@ -153,7 +153,8 @@ def _open_page(server: ComfyServer, options: Any) -> int:
     server.output = server.client.output = options.output.resolve()
     with server:
         _check_pack(server)
-        server.put_input(EXAMPLE)
+        for picture in EXAMPLE.parent.glob("*.jpg"):
+            server.put_input(picture)
         page = f"{server.url}/?template={options.workflow.stem}&source={PACK_NAME}"
         print(f"ComfyUI is open with the workflow: {page}")
         print(f"(There it is also: Templates > Extensions > {PACK_NAME} > {options.workflow.stem}.)")

@@ -13,6 +13,7 @@ from .flow.solver import solve_flow
 from .hints import parse_hints
 from .pictures import load_mask, load_picture
 from .prompt.directions import Direction, find_directions
+from .segment.freeze import cut_frozen
 from .segment.from_hints import mask_from_hints
 from .segment.refine import refine_mask
 from .types import MotionField, MotionHints, WarpPlan
@@ -72,10 +73,11 @@ def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
     hints, directions = _hints(args.hints), directions_of(args.direction)
     if args.mask:
         mask = load_mask(args.mask, *picture.shape[1:3])
-        mask = refine_mask((mask >= 0.5).float(), feather=args.feather)
+        mask = refine_mask(cut_frozen((mask >= 0.5).float(), hints), feather=args.feather)
     else:
         found = mask_from_hints(picture, hints)
         mask = refine_mask(found, fill_holes=0.001, min_area=0.0005, feather=args.feather)
+    mask = cut_frozen(mask, hints)
     field: MotionField = solve_flow(
         picture,
         mask,

@@ -62,10 +62,11 @@ def _stroke(value: Any, where: str) -> Stroke:
     if not isinstance(value, dict):
         raise _fail(f"{where} must be an object with 'points', 'radius' and 'mode'.")
     mode = value.get("mode", "move")
-    if mode not in ("move", "freeze"):
-        raise _fail(f"{where} mode is {json.dumps(mode, default=str)[:40]}; it must be 'move' or 'freeze'.")
+    if mode not in ("move", "freeze", "erase"):
+        raise _fail(f"{where} mode is {json.dumps(mode, default=str)[:40]}; it must be 'move', 'freeze' or 'erase'.")
     radius = _number(value.get("radius", 0.02), f"{where} radius", 1e-4, 1.0)
-    return Stroke(_points(value.get("points"), where, 1), radius, mode)
+    feather = _number(value.get("feather", 0.0), f"{where} feather", 0.0, 1.0)
+    return Stroke(_points(value.get("points"), where, 1), radius, mode, feather)
 
 
 def parse_hints(text: str) -> MotionHints:
@@ -76,9 +77,10 @@ def parse_hints(text: str) -> MotionHints:
         {"version": 1,
          "arrows":  [{"points": [[x, y], ...], "speed": 1.0}],
          "pins":    [[x, y], ...],
-         "strokes": [{"points": [[x, y], ...], "radius": 0.02, "mode": "move" | "freeze"}]}
+         "strokes": [{"points": [[x, y], ...], "radius": 0.02, "mode": "move" | "freeze" | "erase", "feather": 0.0}]}
 
-    x, y: 0..1 across the picture; speed: px/frame at a longer side of 512 px; radius: fraction of the longer side.
+    x, y: 0..1 across the picture; speed: px/frame at a longer side of 512 px; radius: fraction of the longer side;
+    feather: 0..1, how much of the radius fades out.
     An empty text or ``{}`` means no hints. Raises InputError naming the item that is wrong.
     """
     if not text.strip():
@@ -123,7 +125,8 @@ def format_hints(hints: MotionHints) -> str:
             "arrows": [{"points": [list(p) for p in a.points], "speed": a.speed} for a in hints.arrows],
             "pins": [list(p) for p in hints.pins],
             "strokes": [
-                {"points": [list(p) for p in s.points], "radius": s.radius, "mode": s.mode} for s in hints.strokes
+                {"points": [list(p) for p in s.points], "radius": s.radius, "mode": s.mode, "feather": s.feather}
+                for s in hints.strokes
             ],
         }
     )
@@ -145,13 +148,53 @@ def draw_polyline(canvas: np.ndarray, points: tuple[Point, ...], radius: float, 
         cv2.polylines(canvas, [pixels.reshape(-1, 1, 2)], False, value, thickness)
 
 
-def rasterise_strokes(hints: MotionHints, height: int, width: int) -> np.ndarray:
-    """uint8 [H, W]: 1 under move strokes, 2 under freeze strokes, 0 elsewhere; later strokes win."""
-    canvas = np.zeros((height, width), np.uint8)
+def stroke_coverage(stroke: Stroke, height: int, width: int) -> tuple[np.ndarray, tuple[slice, slice]]:
+    """How much of each pixel a stroke covers, float32 in 0..1, for the part of a [height, width] grid it can touch.
+
+    Returns the coverage and the slices of that part. Hard strokes are 0 or 1; a feathered one falls linearly from 1 at
+    ``radius * (1 - feather)`` from its line to 0 at ``radius``.
+    """
+    radius = stroke.radius * max(height, width)
+    pixels = to_pixels(stroke.points, height, width)
+    reach = int(np.ceil(radius)) + 2
+    low = np.clip(np.floor(pixels.min(0)) - reach, 0, (width, height)).astype(int)
+    high = np.clip(np.ceil(pixels.max(0)) + reach + 1, low, (width, height)).astype(int)
+    part = slice(low[1], high[1]), slice(low[0], high[0])
+    if (high <= low).any():
+        return np.zeros((max(0, high[1] - low[1]), max(0, high[0] - low[0])), np.float32), part
+    if stroke.feather == 0:
+        canvas = np.zeros((height, width), np.uint8)
+        draw_polyline(canvas, stroke.points, radius)
+        return canvas[part].astype(np.float32), part
+    ys, xs = np.mgrid[part].astype(np.float32)
+    distance = np.full(xs.shape, np.inf, np.float32)
+    starts, ends = (pixels[:-1], pixels[1:]) if len(pixels) > 1 else (pixels, pixels)
+    for (ax, ay), (bx, by) in zip(starts, ends, strict=True):
+        dx, dy = bx - ax, by - ay
+        t = np.clip(((xs - ax) * dx + (ys - ay) * dy) / max(dx * dx + dy * dy, 1e-12), 0.0, 1.0)
+        np.minimum(distance, np.hypot(xs - ax - t * dx, ys - ay - t * dy), out=distance)
+    return np.clip((radius - distance) / max(radius * stroke.feather, 1e-6), 0.0, 1.0).astype(np.float32), part
+
+
+def paint_strokes(hints: MotionHints, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much each pixel was said to move and to stay: two float32 [height, width] arrays in 0..1.
+
+    Later strokes paint over earlier ones, erasing strokes take away; the two never add up to more than 1.
+    """
+    move, freeze = (np.zeros((height, width), np.float32) for _ in range(2))
     for stroke in hints.strokes:
-        radius = stroke.radius * max(height, width)
-        draw_polyline(canvas, stroke.points, radius, 1 if stroke.mode == "move" else 2)
-    return canvas
+        cover, part = stroke_coverage(stroke, height, width)
+        for paint, mode in ((move, "move"), (freeze, "freeze")):
+            paint[part] *= 1.0 - cover
+            if stroke.mode == mode:
+                paint[part] += cover
+    return move, freeze
+
+
+def rasterise_strokes(hints: MotionHints, height: int, width: int) -> np.ndarray:
+    """uint8 [H, W]: 1 where mostly move strokes lie, 2 where mostly freeze strokes do, 0 elsewhere; later ones win."""
+    move, freeze = paint_strokes(hints, height, width)
+    return np.where(freeze > 0.5, 2, np.where(move > 0.5, 1, 0)).astype(np.uint8)
 
 
 def arrow_samples(hints: MotionHints, height: int, width: int, spacing: float) -> tuple[np.ndarray, np.ndarray]:

@@ -35,11 +35,15 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A brush stroke; ``radius`` is a fraction of the picture's longer side."""
+    """A brush stroke. ``mode`` 'erase' takes away what earlier strokes painted.
+
+    radius: fraction of the picture's longer side. feather: how much of the radius fades out, 0 (hard) to 1.
+    """
 
     points: tuple[Point, ...]
     radius: float
-    mode: Literal["move", "freeze"] = "move"
+    mode: Literal["move", "freeze", "erase"] = "move"
+    feather: float = 0.0
 
 
 @dataclass(frozen=True)

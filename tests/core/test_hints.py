@@ -16,6 +16,7 @@ from t2c_core.hints import (
     arrow_samples,
     draw_polyline,
     format_hints,
+    paint_strokes,
     parse_hints,
     rasterise_strokes,
     to_pixels,
@@ -25,7 +26,7 @@ from t2c_core.types import Arrow, MotionHints, Stroke
 FULL = MotionHints(
     arrows=(Arrow(((0.1, 0.2), (0.3, 0.45), (1.0, 0.0)), 2.5), Arrow(((0.5, 0.5), (-0.25, 1.25)), 0.0)),
     pins=((0.0, 1.0), (1 / 3, 0.1)),
-    strokes=(Stroke(((0.2, 0.2),), 0.05), Stroke(((0.1, 0.1), (0.9, 0.9)), 1.0, "freeze")),
+    strokes=(Stroke(((0.2, 0.2),), 0.05), Stroke(((0.1, 0.1), (0.9, 0.9)), 1.0, "freeze", 0.3)),
 )
 
 
@@ -125,7 +126,9 @@ def test_the_limits_themselves_are_allowed():
         (stroke(radius=0), "stroke 1 radius is 0"),
         (stroke(radius=1.5), "stroke 1 radius is 1.5"),
         (stroke(radius=[1]), "stroke 1 radius must be a number"),
-        (stroke(mode="erase"), 'stroke 1 mode is "erase"'),
+        (stroke(mode="smear"), 'stroke 1 mode is "smear"'),
+        (stroke(feather=1.1), "stroke 1 feather is 1.1"),
+        (stroke(feather="soft"), "stroke 1 feather must be a number"),
         (stroke(mode=["move"]), "stroke 1 mode is"),
         (stroke(mode=None), "stroke 1 mode is null"),
     ],
@@ -195,6 +198,42 @@ def test_the_last_stroke_wins():
         hints = MotionHints(strokes=tuple(Stroke(dot, 0.2, mode) for mode in order))
         mask.append(int(rasterise_strokes(hints, 15, 21)[7, 10]))
     assert mask == [2, 1, 1]
+
+
+def test_erasing_takes_away_what_was_painted_before_only():
+    strokes = [Stroke(((0.5, 0.5),), 0.4), Stroke(((0.5, 0.5),), 0.2, "erase"), Stroke(((0.5, 0.5),), 0.1, "freeze")]
+    drawn = rasterise_strokes(MotionHints(strokes=tuple(strokes)), 101, 101)
+    assert [drawn[50, x] for x in (50, 65, 75, 95)] == [2, 0, 1, 0]
+    again = rasterise_strokes(MotionHints(strokes=(*strokes, Stroke(((0.5, 0.5),), 0.3, "move"))), 101, 101)
+    assert set(again[50, 25:76]) == {1}
+
+
+@pytest.mark.parametrize("feather", [0.25, 1.0])
+def test_a_feathered_stroke_fades_in_a_straight_line(feather):
+    stroke = Stroke(((0.25, 0.5), (0.75, 0.5)), 0.2, "freeze", feather)
+    move, freeze = paint_strokes(MotionHints(strokes=(stroke,)), 200, 200)
+    assert not move.any()
+    away = np.abs(np.arange(200) - 99.5)
+    expected = np.clip((40.0 - away) / (40.0 * feather), 0.0, 1.0)
+    assert np.abs(freeze[:, 100] - expected).max() < 1e-5
+    past_the_end = np.clip((40.0 - np.abs(np.arange(200) - 149.5)) / (40.0 * feather), 0.0, 1.0)[150:]
+    assert np.abs(freeze[99, 150:] - past_the_end).max() < 0.02
+
+
+def test_paint_never_adds_up_to_more_than_one():
+    generator = np.random.default_rng(3)
+    strokes = []
+    for mode in ("move", "freeze", "erase", "move", "freeze", "move"):
+        points = tuple(map(tuple, generator.uniform(0, 1, (3, 2))))
+        strokes.append(Stroke(points, 0.2, mode, float(generator.uniform(0.1, 1))))
+    move, freeze = paint_strokes(MotionHints(strokes=tuple(strokes)), 60, 90)
+    assert move.min() >= 0 and freeze.min() >= 0 and (move + freeze).max() <= 1 + 1e-6
+    assert move.max() > 0.9 and freeze.max() > 0.1
+
+
+def test_a_feathered_stroke_far_outside_is_nothing():
+    stroke = Stroke(((-0.5, 1.5), (-0.4, 1.5)), 0.05, "move", 0.5)
+    assert not any(paint.any() for paint in paint_strokes(MotionHints(strokes=(stroke,)), 40, 30))
 
 
 def test_strokes_outside_the_picture_leave_it_empty():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scripts.paths import REPO
 from scripts.server import PACK_NAME
@@ -18,14 +19,26 @@ from scripts.workflow_api import load_workflow, to_api
 WORKFLOWS = sorted((REPO / "workflows").glob("*.json"))
 DATA = REPO / "tests" / "data"
 EDITOR_ONLY = {"MarkdownNote", "Note", "Reroute", "PrimitiveNode"}
+# The stream: the left upper corner is rock, the lower middle water.
+STREAM = (np.s_[:150, :150], np.s_[850:1000, 250:550], 4.0)
+# name: (size, what stays still, what moves, by how much at least from frame to frame); clouds are slow and smooth
+RUN = {
+    "mask_from_other_nodes": ((666, 1280), np.s_[500:, :], np.s_[80:250, 120:400], 1.0),
+    "photo_to_painted_cinemagraph": ((1024, 792), *STREAM),
+    "picture_to_cinemagraph": ((1024, 792), *STREAM),
+    "upscale_then_loop": ((1280, 990), np.s_[:180, :180], np.s_[1060:1250, 310:680], 4.0),
+}
 
 
 def test_there_are_workflows() -> None:
     names = (
+        "mask_from_other_nodes",
+        "painting_to_cinemagraph",
         "photo_to_painted_cinemagraph",
         "picture_to_cinemagraph",
         "text_to_cinemagraph",
         "text_to_cinemagraph_paper",
+        "upscale_then_loop",
     )
     assert {w.stem for w in WORKFLOWS} == set(names)
 
@@ -62,38 +75,53 @@ def test_it_is_offered_as_a_template(file: Path, server: Any) -> None:
         assert json.load(answer) == load_workflow(file)
 
 
+def put_pictures(graph: dict[str, Any], server: Any) -> None:
+    """Copy what Load Image names from the pack's pictures, as the notes say."""
+    for node in graph.values():
+        if node["class_type"] == "LoadImage":
+            server.put_input(REPO / "assets" / node["inputs"]["image"])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("file", [f for f in WORKFLOWS if not f.stem.startswith("text_")], ids=lambda f: f.stem)
-def test_it_runs(file: Path, server: Any, run_graph: Any, object_info: dict[str, Any], picture: str, read: Any) -> None:
-    graph = copy.deepcopy(to_api(load_workflow(file), object_info))
-    frames = 12
+@pytest.mark.parametrize("name", RUN)
+def test_it_runs(name: str, server: Any, run_graph: Any, object_info: dict[str, Any], read: Any) -> None:
+    graph = copy.deepcopy(to_api(load_workflow(REPO / "workflows" / f"{name}.json"), object_info))
+    put_pictures(graph, server)
+    frames, (size, still, moving, least) = 12, RUN[name]
     for node in graph.values():
         if node["class_type"] == "EulerianWarp":
             node["inputs"]["frames"] = frames
+        elif node["class_type"] == "ImageScaleToMaxDimension":
+            assert node["inputs"]["largest_size"] == 3840
+            node["inputs"]["largest_size"] = 1280
     files = run_graph(graph).files
-    assert sorted(f.suffix for f in files) == [".mp4", ".webp"]
+    assert sorted(f.suffix for f in files) == ([".mp4"] if name == "upscale_then_loop" else [".mp4", ".webp"])
     for path in files:
         shown, rate = read(path)
-        assert shown.shape == (frames, 1024, 792, 3)
+        assert shown.shape == (frames, *size, 3)
         assert rate == pytest.approx(30, rel=0.02)
-        # The left upper corner is rock, the lower middle water.
         steps = np.abs(np.diff(shown.astype(int), axis=0)).mean(axis=(0, 3))
-        assert steps[:150, :150].mean() < 1.0
-        assert steps[850:1000, 250:550].mean() > 4.0
+        assert steps[still].mean() < 0.5
+        assert steps[moving].mean() > least
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_the_text_workflow_runs(family: str, run_graph: Any, object_info: dict[str, Any], read: Any) -> None:
-    """With a tiny network of the true topology in the place of the checkpoint, whose outputs are the same."""
-    graph = copy.deepcopy(to_api(load_workflow(REPO / "workflows" / "text_to_cinemagraph.json"), object_info))
+def use_tiny_network(graph: dict[str, Any], family: str) -> None:
+    """A tiny network of the true topology in the place of the checkpoint, whose outputs are the same."""
     for node in graph.values():
         if node["class_type"] == "CheckpointLoaderSimple":
             node.update(
                 class_type="T2CTestTinyModel",
                 inputs={"family": family, "dtype": "float32", "in_channels": 4, "context": 64},
             )
-        elif node["class_type"] == "TwinPromptSampler":
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_the_text_workflow_runs(family: str, run_graph: Any, object_info: dict[str, Any], read: Any) -> None:
+    graph = copy.deepcopy(to_api(load_workflow(REPO / "workflows" / "text_to_cinemagraph.json"), object_info))
+    use_tiny_network(graph, family)
+    for node in graph.values():
+        if node["class_type"] == "TwinPromptSampler":
             node["inputs"].update(steps=3, width=192, height=128)
         elif node["class_type"] == "EulerianWarp":
             node["inputs"].update(frames=8)
@@ -103,6 +131,34 @@ def test_the_text_workflow_runs(family: str, run_graph: Any, object_info: dict[s
         shown, _ = read(path)
         assert shown.shape == (8, 128, 192, 3)
         assert np.abs(np.diff(shown.astype(int), axis=0)).max() > 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_the_painting_workflow_runs(
+    family: str, server: Any, run_graph: Any, object_info: dict[str, Any], read: Any
+) -> None:
+    """The tiny network again. The painting comes alive at its own size, whatever size the twin is made at."""
+    graph = copy.deepcopy(to_api(load_workflow(REPO / "workflows" / "painting_to_cinemagraph.json"), object_info))
+    put_pictures(graph, server)
+    use_tiny_network(graph, family)
+    for node in graph.values():
+        if node["class_type"] == "TwinPromptSampler":
+            node["inputs"].update(steps=3)
+        elif node["class_type"] == "ImageScaleToTotalPixels":
+            node["inputs"].update(megapixels=0.03)
+        elif node["class_type"] == "EulerianWarp":
+            node["inputs"].update(frames=8)
+    painting = np.array(Image.open(REPO / "assets" / "starry_night.jpg").convert("RGB")).astype(int)
+    files = run_graph(graph).files
+    assert sorted(f.suffix for f in files) == [".mp4", ".webp"]
+    for path in files:
+        shown, _ = read(path)
+        assert shown.shape == (8, *painting.shape)
+        assert np.abs(shown[0] - painting).mean() < 12, "it begins with the painting"
+        steps = np.abs(np.diff(shown.astype(int), axis=0)).mean(axis=(0, 3))
+        assert steps[480:].mean() < 0.5, "the village stays"
+        assert steps[100:250, 270:450].mean() > 4.0, "the whirls turn"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A real ComfyUI in a process of its own for the tests of this folder.
+"""A real ComfyUI in a process of its own, for the tests in comfyui/ and browser/.
 
 Which one: T2C_COMFYUI_PATH and T2C_COMFYUI_PYTHON (scripts/test.py sets both), else what scripts/run.py has installed.
 """
@@ -16,7 +16,7 @@ import pytest
 
 from scripts.server import REPO, ComfyServer, RunResult
 
-TEST_NODES = Path(__file__).parent / "test_nodes_pack"
+TEST_NODES = Path(__file__).parent / "comfyui" / "test_nodes_pack"
 
 
 def _comfyui() -> tuple[Path, Path]:

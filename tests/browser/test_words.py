@@ -1,0 +1,35 @@
+"""The editor speaks the page's language."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scripts.paths import REPO
+from tests.browser.comfy_page import ComfyPage
+
+MODULES = "/extensions/ComfyUI-Text2Cinemagraph/editor"
+LANGUAGES = sorted(folder.name for folder in (REPO / "locales").iterdir())
+
+
+def sentences(language: str) -> dict[str, str]:
+    file = REPO / "locales" / language / "main.json"
+    return json.loads(file.read_text(encoding="utf-8"))["text2cinemagraph"]["editor"]
+
+
+def test_english_in_the_code_is_what_translators_translate(page: ComfyPage) -> None:
+    assert page.js(f"async () => (await import('{MODULES}/words.js')).ENGLISH") == sentences("en")
+
+
+@pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "en"])
+def test_other_languages_arrive_in_the_page(page: ComfyPage, language: str) -> None:
+    code = f"""async (language) => {{
+        const words = await import("{MODULES}/words.js?" + language);
+        await words.loadWords(app.api, language);
+        return [words.say("clear"), words.say("tooMany", {{ count: 7, name: "pins", most: 3 }})];
+    }}"""
+    clear, many = page.js(code, language)
+    expected = sentences(language)
+    assert clear == expected["clear"] != sentences("en")["clear"]
+    assert "7" in many and "3" in many and "{" not in many
