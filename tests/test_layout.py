@@ -13,15 +13,20 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "t2c_core").rglob("*.py"))
 STAGES = ("prompt", "twin", "segment", "flow", "warp", "loop")
 BEFORE_ALL = ("errors.py", "types.py", "hints.py", "pictures.py", "weights.py")
+NEEDS_NOTHING = "t2c_core.kernels.choose"
 # Only the parts that make a path of a machine, so that this file does not contain what it looks for.
 MACHINE_PATHS = re.compile(r"(?<![\w.~:}\])-])/(?:" + "|".join(["tmp", "root", "home", "work"]) + r")/")
 
 
 def imported(path: Path, root: Path = ROOT) -> set[str]:
     """The full dotted names of all modules (and names from them) a file imports, relative imports resolved."""
+    return _names(ast.parse(path.read_text(encoding="utf-8")), path, root)
+
+
+def _names(tree: ast.AST, path: Path, root: Path) -> set[str]:
     package = path.relative_to(root).parent.parts
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -29,6 +34,16 @@ def imported(path: Path, root: Path = ROOT) -> set[str]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             names |= {f"{module}.{alias.name}" for alias in node.names}
     return names
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """The same for what importing the file imports: nothing inside functions."""
+
+    class WithoutFunctions(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+    return _names(WithoutFunctions().visit(ast.parse(path.read_text(encoding="utf-8"))), path, ROOT)
 
 
 def stage_of(name: str) -> str | None:
@@ -81,12 +96,30 @@ def test_values_stand_before_all_stages(name):
     assert {".".join(n.split(".")[:2]) for n in names} <= allowed
 
 
+def test_kernels_stand_before_all_stages():
+    files = sorted((ROOT / "t2c_core" / "kernels").glob("*.py"))
+    names = {n for f in files for n in imported(f) if n.startswith("t2c_core")}
+    assert {".".join(n.split(".")[:2]) for n in names} == {"t2c_core.errors", "t2c_core.kernels"}
+
+
+def test_nothing_needs_triton_to_be_imported():
+    """Only kernels import Triton, and only inside functions is a kernel imported: a CPU's torch comes without it."""
+    for file in CORE:
+        is_kernel = file.parent.name == "kernels"
+        names = imported_at_once(file)
+        if not is_kernel or file.stem in ("__init__", "choose"):
+            kernels = {n for n in names if n.startswith("t2c_core.kernels.") and not n.startswith(NEEDS_NOTHING + ".")}
+            assert not kernels, file
+        triton = {n for n in imported(file) if n.split(".")[0] == "triton"}
+        assert bool(triton) == (is_kernel and file.stem not in ("__init__", "choose")), file
+
+
 def test_dependencies_are_not_pinned():
     tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     everything = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
     assert len(project["dependencies"]) > 5
-    assert [d for d in everything if "==" in d] == []
+    assert [d for d in everything if "==" in d.split(";")[0]] == []
 
 
 def test_requirements_txt_says_the_same_as_pyproject():

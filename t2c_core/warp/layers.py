@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 
 from ..types import WarpPlan
+from .carry import splat_along
 from .extend import extend_picture, extend_velocity
 from .integrate import pixel_grid, reversed_traces, traces, unit_step
 from .sample import sample, sample_planes
-from .splat import splat_points
 
 COVERED = 1e-3
 """Less splatted weight than this counts as a hole."""
@@ -123,10 +123,9 @@ class FluidWarp:
         n, how = self.plan.frames, self.plan.integration
         left, top = (int(self.positions[:, k].min()) for k in (0, 1))
         width, height = (int(self.positions[:, k].max()) - o + 1 for k, o in ((0, left), (1, top)))
-        offset = torch.tensor([left, top], device=self.device, dtype=torch.float32)
         read = ((self.positions[:, 1] - top) * width + self.positions[:, 0] - left).long()
         paths = []
-        for step, order in ((self._onward, traces), (self._back, reversed_traces)):
+        for step, backwards in ((self._onward, False), (self._back, True)):
             start = self._sources(step)
             if not continued:
                 start = start[self._on_fluid(start)]
@@ -136,13 +135,11 @@ class FluidWarp:
                 z = sample(self.plan.metric[0].permute(1, 2, 0).float().to(self.device), start, outside="mirror")
                 weight = torch.exp(z - z.max())
             values = torch.cat([colours * weight, weight], 1).T.contiguous()
-            paths.append((values, order(step, start, n, how)))
-        (forward_values, forward), (backward_values, backward) = paths
-        for _, pair in zip(range(n), zip(forward, backward, strict=True), strict=False):
-            yield tuple(
-                splat_points(values, positions - offset, height, width)[:, read]
-                for values, positions in zip((forward_values, backward_values), pair, strict=True)
+            paths.append(
+                splat_along(values, step, start, n, how, height, width, origin=(left, top), backwards=backwards)
             )
+        for _, pair in zip(range(n), zip(*paths, strict=True), strict=False):
+            yield tuple(sums[:, read] for sums in pair)
 
     def _splat(self, carried: torch.Tensor) -> Iterator[Layers]:
         n = self.plan.frames

@@ -51,6 +51,10 @@ def sample(
         if outside == "edge":
             return _sample_opencv(raster, positions, mode, cv2.BORDER_REPLICATE)
         return _sample_opencv(*_fold(raster, positions), mode, cv2.BORDER_REFLECT_101)
+    return _sample_torch(raster, positions, mode, outside)
+
+
+def _sample_torch(raster: torch.Tensor, positions: torch.Tensor, mode: str, outside: str) -> torch.Tensor:
     height, width = raster.shape[:2]
     size = torch.tensor([max(width - 1, 1), max(height - 1, 1)], device=raster.device, dtype=torch.float32)
     grid = (positions * (2.0 / size) - 1.0)[None, None]

@@ -1,4 +1,4 @@
-"""Splatting: pixels pushed forward to where they move, in pure torch, on any device.
+"""Splatting: pixels pushed forward to where they move, in pure torch on any device, by Triton kernels on CUDA.
 
 Forward warping by summation with bilinear weights, and softmax splatting (Niklaus & Liu, "Softmax Splatting for Video
 Frame Interpolation", CVPR 2020): result(q) = sum_p b(q - p - d(p)) exp(Z(p)) I(p) / sum_p b(q - p - d(p)) exp(Z(p)),
@@ -10,18 +10,41 @@ from __future__ import annotations
 import torch
 
 from ..errors import InputError
+from ..kernels.choose import attempt, chosen
 from .integrate import pixel_grid
 
 EPSILON = 1e-8
 CHUNK_POINTS = 4 * 2**20
 
 
-def splat_points(values: torch.Tensor, positions: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def splat_points(
+    values: torch.Tensor, positions: torch.Tensor, height: int, width: int, *, kernel: str | None = None
+) -> torch.Tensor:
     """Sum of values [C, M] pushed to pixel positions [M, 2] (x, y) with bilinear weights: [C, height * width] float32.
 
-    What falls outside the picture is dropped. Accumulates in float32 whatever the input's type; long lists are
-    worked off in chunks of some million points.
+    What falls outside the picture is dropped. Accumulates in float32 whatever the input's type. kernel: 'auto',
+    'torch', 'atomic' or 'sorted', see :mod:`t2c_core.kernels.choose`; where gradients are wanted torch does it. Raises
+    InputError for another name.
     """
+    variant = chosen(values.device, kernel)
+    if torch.is_grad_enabled() and (values.requires_grad or positions.requires_grad):
+        variant = "torch"
+    if variant == "torch":
+        return _splat_torch(values, positions, height, width)
+
+    def launched() -> torch.Tensor:
+        # Imported only now: these modules need Triton.
+        if variant == "sorted":
+            from ..kernels.segmented import splat_sorted as splat_kernel
+        else:
+            from ..kernels.atomic import splat_atomic as splat_kernel
+        return splat_kernel(values, positions, height, width)
+
+    return attempt(launched, lambda: _splat_torch(values, positions, height, width))
+
+
+def _splat_torch(values: torch.Tensor, positions: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The same in torch; long lists are worked off in chunks of some million points."""
     channels, count = values.shape
     # Two cells of margin on every side take what falls outside: cheaper than testing each corner of each point.
     rows, columns = height + 4, width + 4
@@ -53,13 +76,15 @@ def splat(
     metric: torch.Tensor | None = None,
     *,
     mode: str = "softmax",
+    kernel: str | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Push every pixel of ``image`` [B, C, H, W] by ``displacement`` [B, 2, H, W] (px; x right, y down).
 
     mode: 'sum' adds up; 'average' divides by the sum of the bilinear weights; 'softmax' weighs each pixel with
     exp(metric - max metric) first, metric [B, 1, H, W] (without one it equals 'average').
     Returns the result [B, C, H, W] and the sum of weights [B, 1, H, W], both float32; where that sum is 0 nothing
-    arrived and the result is 0. Raises InputError for shapes that do not fit or an unknown mode.
+    arrived and the result is 0. kernel: as for :func:`splat_points`. Raises InputError for shapes that do not fit or an
+    unknown mode or kernel.
     """
     if mode not in ("sum", "average", "softmax"):
         raise InputError("mode", f"is '{mode}'; choose sum, average or softmax.")
@@ -77,7 +102,7 @@ def splat(
             weight = torch.exp(z - z.max())
         colours = image[b].reshape(channels, -1).float()
         moved = start + displacement[b].reshape(2, -1).T.float()
-        total = splat_points(torch.cat([colours * weight, weight]), moved, height, width)
+        total = splat_points(torch.cat([colours * weight, weight]), moved, height, width, kernel=kernel)
         summed, arrived = total[:-1], total[-1:]
         if mode != "sum":
             summed = summed / arrived.clamp_min(EPSILON)
