@@ -188,12 +188,13 @@ class RealImageSegmenter(io.ComfyNode):
             if refine_with_attention:
                 found = _refined(picture, found, attention, overlap=overlap, **how)
         drawn = hints or MotionHints()
-        # Regions kept as a whole and filled holes can reach under what was frozen: cut it first, so that its border
-        # is softened too, and last, so that neither grow nor a feathered stroke's own slope is lost.
+        # Regions kept as a whole can reach under what was frozen: cut it first, so that its border is softened too. And
+        # strokes last, or fill_holes and grow would cover them and a feathered one would lose its slope; pins need not
+        # be: the flow is zero there.
         refined = refine_mask(
             cut_frozen(found, drawn), grow=grow, feather=feather, fill_holes=fill_holes, min_area=min_area
         )
-        refined = cut_frozen(refined, drawn)
+        refined = cut_frozen(refined, drawn, pins=False)
         if not (refined > 0).any():
             raise InputError(
                 method,

@@ -77,7 +77,7 @@ def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
     else:
         found = mask_from_hints(picture, hints)
         mask = refine_mask(found, fill_holes=0.001, min_area=0.0005, feather=args.feather)
-    mask = cut_frozen(mask, hints)
+    mask = cut_frozen(mask, hints, pins=False)
     field: MotionField = solve_flow(
         picture,
         mask,

@@ -81,7 +81,7 @@ def preview_field(picture: torch.Tensor, hints: MotionHints, settings: PreviewSe
         raise InputError("picture", f"is {size}; a preview is made from at most {LONGEST} pixels a side.")
     found = mask_from_hints(picture, hints, detail=settings.detail)
     refined = refine_mask(found, feather=1.0, fill_holes=settings.fill_holes, min_area=settings.min_area)
-    mask = cut_frozen(refined, hints)
+    mask = cut_frozen(refined, hints, pins=False)
     if not (mask > 0).any():
         raise InputError("hints", "leave nothing that moves.", "Draw on more of the fluid, or freeze less.")
     asked = asked_directions(settings.direction, settings.prompt, settings.angle, drawn=bool(hints.arrows))

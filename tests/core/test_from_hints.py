@@ -96,6 +96,15 @@ def test_strokes_have_the_last_word():
     assert not mask[drawn == 2].any() and truth[drawn == 2].all()
 
 
+def test_feathered_freeze_strokes_fade_a_refined_mask_and_pins_are_left_to_the_flow():
+    mask = torch.ones(1, 100, 100)
+    hints = MotionHints(pins=((0.1, 0.1),), strokes=(Stroke(((0.5, 0.5),), 0.3, "freeze", 0.5),))
+    faded = cut_frozen(mask, hints, pins=False)[0].numpy()
+    away = np.hypot(*np.meshgrid(np.arange(100) - 49.5, np.arange(100) - 49.5))
+    assert np.abs(faded - (1 - np.clip((30 - away) / 15, 0, 1))).max() < 1e-5
+    assert cut_frozen(mask, hints)[0, 10, 10] == 0
+
+
 def test_only_parts_with_a_mark_survive():
     picture, truth = water_and_bank(240, 320)
     picture[:, :, 140:180] = torch.tensor([0.5, 0.34, 0.2])  # a dam cuts the river in two
