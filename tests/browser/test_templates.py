@@ -34,7 +34,7 @@ def test_it_opens_complete_and_says_what_was_tested(page: ComfyPage, file: Path)
 def test_the_page_offers_each_with_a_picture(page: ComfyPage) -> None:
     page.raw.get_by_role("button", name="Templates").first.click()
     for file in WORKFLOWS:
-        page.raw.get_by_text(file.stem, exact=True).first.wait_for()
+        page.raw.locator("[role=dialog]").get_by_text(file.stem, exact=True).first.wait_for()
     page.wait(1500)
     shown = page.js(
         "() => [...document.querySelectorAll('[role=dialog] img')].map((i) => [i.alt, i.naturalWidth, i.naturalHeight])"

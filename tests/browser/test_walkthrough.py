@@ -24,7 +24,8 @@ def test_from_template_to_video(page: ComfyPage) -> None:
 
     # The example from the template browser.
     raw.get_by_role("button", name="Templates").first.click()
-    raw.get_by_text("picture_to_cinemagraph", exact=True).first.click()
+    # In the dialog: tabs of workflows that are open bear the same names.
+    raw.locator("[role=dialog]").get_by_text("picture_to_cinemagraph", exact=True).first.click()
     raw.wait_for_function("() => app.graph._nodes.some((n) => n.comfyClass === 'MotionHints')")
     raw.wait_for_selector(".t2c-stage")
     page.wait(1000)
