@@ -9,12 +9,17 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..t2c_core.errors import InputError
-from ..t2c_core.flow.regions import region_angles
+from ..t2c_core.flow.kinds import class_parts, combined, loop_length
+from ..t2c_core.flow.regions import FluidPart, region_angles
 from ..t2c_core.flow.solver import solve_flow
 from ..t2c_core.flow.visualise import flow_preview
 from ..t2c_core.networks.flow import LIMITS, predict_flow
 from ..t2c_core.prompt.asked import WAYS, asked_directions
-from ..t2c_core.types import Attention, MotionField, MotionHints
+from ..t2c_core.prompt.directions import Direction, find_directions
+from ..t2c_core.prompt.paces import find_paces, frames_in
+from ..t2c_core.prompt.scene import moving_words
+from ..t2c_core.segment.regions import within
+from ..t2c_core.types import Attention, FluidRegions, MotionField, MotionHints
 from . import networks, sockets
 from .support import explained, handed_on, one_mask, one_picture, same_size
 
@@ -140,12 +145,24 @@ class FlowPredictor(io.ComfyNode):
                     optional=True,
                     tooltip="For the network motion: the CLIP of Stable Diffusion 1.x (ViT-L/14).",
                 ),
+                sockets.Regions.Input(
+                    "regions",
+                    optional=True,
+                    tooltip="From Real Image Segmenter (method 'model'): each kind moves its own way: falls fall, a "
+                    "river follows its banks towards the viewer, sea and clouds drift, smoke and fire rise. The prompt "
+                    "overrides it: 'clouds drifting slowly to the left'.",
+                ),
             ],
             outputs=[
                 sockets.Flow.Output(display_name="flow", tooltip="The motion field, in pixels per frame."),
                 io.Image.Output(
                     display_name="preview",
                     tooltip="The field over the picture: colour is direction, strength is speed.",
+                ),
+                io.Int.Output(
+                    display_name="frames",
+                    tooltip="A loop's length that suits what moves, for Eulerian Warp: what the prompt says ('90 "
+                    "frames'), else 60 for falls and rivers, 120 for the sea and clouds.",
                 ),
             ],
         )
@@ -170,11 +187,16 @@ class FlowPredictor(io.ComfyNode):
         attention: Attention | None = None,
         t2c_model: networks.Network | None = None,
         clip: Any = None,
+        regions: FluidRegions | None = None,
     ) -> io.NodeOutput:
         picture = one_picture(image)
         fluid = same_size(one_mask(mask), picture)
+        kinds = within(regions, fluid) if regions and regions.regions else FluidRegions()
+        parts = _parts(fluid, kinds, direction, prompt, angle, hints)
 
         def angles() -> Any:
+            if parts:
+                return combined(parts, tuple(fluid.shape[-2:]))
             return region_angles(
                 fluid, asked_directions(direction, prompt, angle, drawn=bool(hints and hints.arrows)), attention
             )
@@ -186,7 +208,8 @@ class FlowPredictor(io.ComfyNode):
                 picture,
                 fluid,
                 hints or MotionHints(),
-                angle=angles(),
+                angle=None if parts else angles(),
+                parts=parts,
                 speed=speed,
                 smoothness=smoothness,
                 incompressibility=incompressibility,
@@ -194,7 +217,20 @@ class FlowPredictor(io.ComfyNode):
                 perspective=perspective,
             )
         preview = handed_on(flow_preview(picture, field))
-        return io.NodeOutput(field, preview, ui=ui.PreviewImage(preview, cls=cls))
+        frames = frames_in(prompt) or loop_length(kinds, moving_words(prompt))
+        return io.NodeOutput(field, preview, frames, ui=ui.PreviewImage(preview, cls=cls))
+
+
+def _parts(
+    fluid: torch.Tensor, kinds: FluidRegions, direction: str, prompt: str, angle: float, hints: MotionHints | None
+) -> list[FluidPart]:
+    """The parts that move apart, each its own way; none where no kinds are known, or arrows alone are to say it."""
+    if not kinds.regions or not (fluid > 0).any() or direction == "arrows only":
+        return []
+    said = find_directions(prompt)
+    if direction == "custom angle":
+        said = [Direction(None, f"{angle}", angle, (0, 0))]
+    return class_parts(fluid, kinds, said, find_paces(prompt), hints)
 
 
 def _by_network(

@@ -11,18 +11,20 @@ from ..t2c_core.segment.freeze import cut_frozen
 from ..t2c_core.segment.from_attention import OVERLAP, mask_from_words
 from ..t2c_core.segment.from_attention import refine_with_attention as _refined
 from ..t2c_core.segment.from_hints import mask_from_hints
-from ..t2c_core.segment.overlay import mask_overlay
+from ..t2c_core.segment.models.find import THRESHOLD, regions_of
+from ..t2c_core.segment.overlay import mask_overlay, regions_overlay
 from ..t2c_core.segment.refine import refine_mask
+from ..t2c_core.segment.regions import union, within
 from ..t2c_core.segment.vocabulary import DEFAULT_VOCABULARY, parse_vocabulary
-from ..t2c_core.types import Attention, MotionHints
-from . import sockets
-from .support import explained, handed_on, one_mask, one_picture, scaled_to
+from ..t2c_core.types import Attention, FluidRegions, MotionHints
+from . import segmenters, sockets
+from .support import explained, handed_on, one_mask, one_picture, progress, scaled_to
 
-METHODS = ["hints", "mask", "attention"]
+METHODS = ["hints", "mask", "attention", "model"]
 
 
 class RealImageSegmenter(io.ComfyNode):
-    """IMAGE and hints or a given mask in, a tidied MASK out."""
+    """IMAGE and hints, a given mask or a model's name in, a tidied MASK and its T2C_REGIONS out."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -30,10 +32,22 @@ class RealImageSegmenter(io.ComfyNode):
             node_id="RealImageSegmenter",
             display_name="Real Image Segmenter",
             category=sockets.CATEGORY,
-            description="Finds what moves: from arrows and strokes ('hints'), from a mask you painted ('mask'), or "
-            "from what the diffusion model knows of its picture ('attention'). Closes holes, drops specks, grows or "
+            description="Finds what moves: from arrows and strokes ('hints'), from a mask you painted ('mask'), "
+            "from what the diffusion model knows of its picture ('attention'), or with a segmentation model of yours "
+            "('model'), which also tells river from sky. Closes holes, drops specks, grows or "
             "shrinks the region and softens its edge. Outside the mask the loop keeps the original pixels exactly.",
-            search_aliases=["mask", "segment water", "grabcut", "what moves", "cinemagraph mask"],
+            search_aliases=[
+                "mask",
+                "segment water",
+                "grabcut",
+                "what moves",
+                "cinemagraph mask",
+                "mask2former",
+                "oneformer",
+                "segformer",
+                "clipseg",
+                "grounding dino",
+            ],
             inputs=[
                 io.Image.Input("image", tooltip="One picture. For a batch put 'Rebatch Images' (batch size 1) before."),
                 io.Combo.Input(
@@ -42,7 +56,8 @@ class RealImageSegmenter(io.ComfyNode):
                     default="hints",
                     tooltip="'hints' grows the region from arrows and 'move' strokes by colour and texture, away from "
                     "pins and 'freeze' strokes. 'mask' takes the mask below. 'attention' needs no drawing and no other "
-                    "model: the words of the vocabulary choose among the regions Twin Prompt Sampler saw.",
+                    "model: the words of the vocabulary choose among the regions Twin Prompt Sampler saw. 'model' "
+                    "asks the segmentation model for the vocabulary.",
                 ),
                 io.Float.Input(
                     "detail",
@@ -90,13 +105,14 @@ class RealImageSegmenter(io.ComfyNode):
                     "vocabulary",
                     default=DEFAULT_VOCABULARY,
                     tooltip="For 'attention': words of the prompt for what moves, with commas; plurals are understood. "
-                    "Empty: every word of the prompt for water, clouds, smoke, fire and the like.",
+                    "Empty: every word of the prompt for water, clouds, smoke, fire and the like. For 'model': what to "
+                    "look for; 'water' means rivers, lakes and the sea too.",
                 ),
                 io.Boolean.Input(
                     "refine_with_attention",
                     default=False,
-                    tooltip="For 'hints' and 'mask': replace the mask by the attention's regions that lie in it, as "
-                    "the paper does. Needs attention.",
+                    tooltip="For 'hints', 'mask' and 'model': replace the mask by the attention's regions that lie in "
+                    "it, as the paper does. Needs attention.",
                 ),
                 io.Int.Input(
                     "clusters",
@@ -127,11 +143,26 @@ class RealImageSegmenter(io.ComfyNode):
                     max=0xFFFFFFFF,
                     tooltip="For the clustering: the same seed, the same regions.",
                 ),
+                io.Combo.Input(
+                    "segmentation_model",
+                    options=segmenters.names(),
+                    default=segmenters.AUTO,
+                    tooltip="For 'model': a folder in models/t2c/segmentation with config.json, model.safetensors and "
+                    "preprocessor_config.json. 'auto' takes the first.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=THRESHOLD,
+                    min=0.05,
+                    max=0.95,
+                    step=0.05,
+                    tooltip="For 'model': how sure it must be that a place moves. Lower takes more.",
+                ),
                 sockets.Hints.Input(
                     "hints",
                     optional=True,
-                    tooltip="From Motion Hints. Needed for the method 'hints'; with 'mask', its pins and 'freeze' "
-                    "strokes are cut out of the given mask.",
+                    tooltip="From Motion Hints. Needed for the method 'hints'; with the others, its pins and 'freeze' "
+                    "strokes are cut out of the mask.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -150,10 +181,22 @@ class RealImageSegmenter(io.ComfyNode):
                     display_name="mask", tooltip="1 where the picture moves, 0 where it stays, soft between."
                 ),
                 io.Image.Output(
-                    display_name="preview", tooltip="The picture with what moves tinted blue and what stays darkened."
+                    display_name="preview",
+                    tooltip="The picture with what moves tinted and what stays darkened; with 'model', each kind in a "
+                    "colour of its own, with its name and how sure the model is.",
+                ),
+                sockets.Regions.Output(
+                    display_name="regions",
+                    tooltip="For Flow Predictor: which part of the mask is a river, which the sky. Empty but with "
+                    "'model'.",
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, segmentation_model: str) -> bool:
+        """A model that is not there stops only who asks for it, and with a sentence that says what to do."""
+        return True
 
     @classmethod
     @explained(seed="cluster_seed")
@@ -172,11 +215,13 @@ class RealImageSegmenter(io.ComfyNode):
         clustering: str = "spectral",
         overlap: float = OVERLAP,
         cluster_seed: int = 0,
+        segmentation_model: str = segmenters.AUTO,
+        threshold: float = THRESHOLD,
         hints: MotionHints | None = None,
         mask: io.Mask.Type | None = None,
         attention: Attention | None = None,
     ) -> io.NodeOutput:
-        picture = one_picture(image)
+        picture, regions = one_picture(image), FluidRegions()
         how = {"clusters": clusters, "method": clustering, "seed": cluster_seed}
         if attention is None and (method == "attention" or refine_with_attention):
             wanted = "the method is 'attention'" if method == "attention" else "refine_with_attention is on"
@@ -184,7 +229,12 @@ class RealImageSegmenter(io.ComfyNode):
         if method == "attention":
             found = mask_from_words(picture, attention, parse_vocabulary(vocabulary), **how)
         else:
-            found = _from_hints(picture, hints, detail) if method == "hints" else _from_mask(picture, mask)
+            if method == "model":
+                scores = segmenters.look(segmentation_model, picture, vocabulary, progress)
+                regions = regions_of(scores, picture, threshold)
+                found = union(regions)
+            else:
+                found = _from_hints(picture, hints, detail) if method == "hints" else _from_mask(picture, mask)
             if refine_with_attention:
                 found = _refined(picture, found, attention, overlap=overlap, **how)
         drawn = hints or MotionHints()
@@ -201,8 +251,10 @@ class RealImageSegmenter(io.ComfyNode):
                 "leaves nothing that moves once grow, fill_holes and min_area are applied.",
                 "Draw 'move' strokes over more of the fluid, lower min_area, or raise grow.",
             )
-        preview = handed_on(mask_overlay(picture, refined))
-        return io.NodeOutput(handed_on(refined), preview, ui=ui.PreviewImage(preview, cls=cls))
+        regions = within(regions, refined) if regions.regions else regions
+        shown = regions_overlay(picture, regions) if regions.regions else mask_overlay(picture, refined)
+        preview = handed_on(shown)
+        return io.NodeOutput(handed_on(refined), preview, regions, ui=ui.PreviewImage(preview, cls=cls))
 
 
 def _from_hints(picture: torch.Tensor, hints: MotionHints | None, detail: float) -> torch.Tensor:

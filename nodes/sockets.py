@@ -12,6 +12,9 @@ Flow = io.Custom("T2C_FLOW")
 Hints = io.Custom("T2C_HINTS")
 """MotionHints: arrows, pins and strokes in normalised coordinates."""
 
+Regions = io.Custom("T2C_REGIONS")
+"""FluidRegions: what moves, kind by kind, with masks [H, W], labels and scores."""
+
 Warp = io.Custom("T2C_WARP")
 """WarpPlan: picture, field and settings; no frames."""
 

@@ -6,17 +6,23 @@ import argparse
 import math
 from pathlib import Path
 
+import torch
+
 from .cli_loop import add_loop_arguments, check_loop_arguments, write_plan
 from .errors import InputError
+from .flow.kinds import class_parts
 from .flow.regions import region_angles
 from .flow.solver import solve_flow
 from .hints import parse_hints
 from .pictures import load_mask, load_picture
 from .prompt.directions import Direction, find_directions
+from .prompt.paces import find_paces
 from .segment.freeze import cut_frozen
 from .segment.from_hints import mask_from_hints
 from .segment.refine import refine_mask
-from .types import MotionField, MotionHints, WarpPlan
+from .segment.regions import union, within
+from .segment.vocabulary import DEFAULT_VOCABULARY
+from .types import FluidRegions, MotionField, MotionHints, WarpPlan
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -25,6 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("picture", type=Path, help="any picture file")
     parser.add_argument("--hints", type=Path, help="JSON file with arrows, pins and strokes")
     parser.add_argument("--mask", type=Path, help="picture whose bright parts move (default: found from the hints)")
+    parser.add_argument("--model", type=Path, help="folder of a segmentation model that finds what moves")
+    parser.add_argument("--vocabulary", default=DEFAULT_VOCABULARY, help="what the model looks for, with commas")
+    parser.add_argument("--threshold", type=float, default=0.5, help="0..1: how sure the model must be")
     parser.add_argument(
         "--direction",
         help='words ("downwards, left to right", "clouds drifting to the right, river flowing left") or degrees',
@@ -67,22 +76,39 @@ def _hints(path: Path | None) -> MotionHints:
         raise InputError("hints", f"'{path}' cannot be read ({error}).") from error
 
 
+def _regions(args: argparse.Namespace, picture: torch.Tensor) -> FluidRegions:
+    """What the model finds in a picture [1, H, W, 3]."""
+    from .segment.models.find import regions_of, score
+    from .segment.models.load import load_model
+
+    return regions_of(score(load_model(args.model), picture, args.vocabulary), picture, args.threshold)
+
+
 def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
     """Picture, mask and flow of an 'animate' command line as a plan ready to render. Raises InputError."""
     picture = load_picture(args.picture, longer_side=args.size)
-    hints, directions = _hints(args.hints), directions_of(args.direction)
-    if args.mask:
+    hints, regions, parts = _hints(args.hints), FluidRegions(), None
+    # With a model the kinds have ways of their own: words may speak of their speed alone.
+    words = args.model and args.direction and find_paces(args.direction) and not find_directions(args.direction)
+    directions = directions_of(None if words else args.direction)
+    if args.model:
+        regions = _regions(args, picture)
+        mask = refine_mask(cut_frozen(union(regions), hints), fill_holes=0.001, min_area=0.0005, feather=args.feather)
+    elif args.mask:
         mask = load_mask(args.mask, *picture.shape[1:3])
         mask = refine_mask(cut_frozen((mask >= 0.5).float(), hints), feather=args.feather)
     else:
         found = mask_from_hints(picture, hints)
         mask = refine_mask(found, fill_holes=0.001, min_area=0.0005, feather=args.feather)
     mask = cut_frozen(mask, hints, pins=False)
+    if regions.regions and (mask > 0).any():
+        parts = class_parts(mask, within(regions, mask), directions, find_paces(args.direction or ""), hints)
     field: MotionField = solve_flow(
         picture,
         mask,
         hints,
-        angle=region_angles(mask, directions),
+        angle=None if parts else region_angles(mask, directions),
+        parts=parts,
         perspective=args.perspective,
         incompressibility=args.incompressibility,
     )

@@ -113,6 +113,40 @@ class Attention:
             raise InputError("attention", f"needs heat maps of shape {list(heat)}.")
 
 
+@dataclass(frozen=True)
+class FluidRegion:
+    """One kind of thing that moves.
+
+    label: its kind ('river'), or the word asked for. name: what the model calls it ('river, stream', 'brook').
+    score: 0..1, how sure the model is of it on average. mask: [H, W] float32 in 0..1.
+    """
+
+    label: str
+    name: str
+    score: float
+    mask: torch.Tensor
+
+
+@dataclass(frozen=True)
+class FluidRegions:
+    """What moves in one picture, kind by kind: one region for a label, no two in the same place. May be empty."""
+
+    regions: tuple[FluidRegion, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(r.mask.ndim != 2 or r.mask.shape != self.regions[0].mask.shape for r in self.regions):
+            raise InputError("regions", "need masks [H, W] of one size.")
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) in pixels; None without any region."""
+        return tuple(self.regions[0].mask.shape) if self.regions else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(region.label for region in self.regions)
+
+
 Renderer = Literal["gather", "splat"]
 RENDERERS: tuple[str, ...] = ("gather", "splat")
 Integration = Literal["rk4", "bilinear", "nearest"]

@@ -19,8 +19,8 @@ NAMES = {"Text2Cinemagraph"}
 # What the user has to choose or type exactly so: quoted in English, and it must stay English.
 CHOSEN = re.compile(
     r"'(gather|splat|rk4|bilinear|nearest|fluid solver|network|from prompt|custom angle|arrows only|paper|soft|auto|"
-    r"contrast|linear|move|freeze|erase|from picture|hints|mask|attention|Rebatch Images|spectral|kmeans|off|clean|"
-    r"python -m t2c_core convert)'"
+    r"contrast|linear|move|freeze|erase|from picture|hints|mask|attention|model|Rebatch Images|spectral|kmeans|off|"
+    r"clean|python -m t2c_core convert)'"
 )
 
 

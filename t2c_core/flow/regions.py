@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -22,6 +23,20 @@ WARM = 0.5
 """Where every named thing's heat is below this share of its maximum, the direction said of nothing holds."""
 MOST_PARTS = 8
 """More different angles than prompts name are a painted map of angles, solved as one."""
+
+
+@dataclass(frozen=True)
+class FluidPart:
+    """A part of the fluid that moves by itself.
+
+    mask: [1, H, W] in 0..1. angle: degrees it drifts along, or [1, H, W], or None: arrows say it. drift: factor of the
+    speed of that drift, or [1, H, W]. led: whether arrows on it, if there are any, say it alone.
+    """
+
+    mask: torch.Tensor
+    angle: float | torch.Tensor | None
+    drift: float | torch.Tensor = 1.0
+    led: bool = False
 
 
 def region_angles(

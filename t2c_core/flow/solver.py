@@ -17,6 +17,7 @@ They are solved by conjugate gradients with pyamg's smoothed aggregation as prec
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -30,7 +31,7 @@ from ..errors import InputError
 from ..hints import arrow_samples, to_pixels
 from ..prompt.directions import direction_vector
 from ..types import MotionField, MotionHints, speed_scale
-from .regions import split_by_angle
+from .regions import FluidPart, split_by_angle
 
 WORKING_SIZE = 160
 EXACT = 1e3
@@ -222,13 +223,19 @@ def _spread(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return table[labels]
 
 
-def _drift(angle: float | torch.Tensor, grid: _Grid, inside: np.ndarray) -> np.ndarray:
-    """Unit vectors [2, cells] of the angle, or of the angles in the middle of the cells."""
-    if not isinstance(angle, torch.Tensor):
-        return np.repeat(np.array(direction_vector(angle))[:, None], grid.count, 1)
-    degrees = angle[0].float().cpu().numpy()
-    degrees = cv2.resize(degrees, grid.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)[inside]
-    return np.stack([np.cos(np.radians(degrees)), -np.sin(np.radians(degrees))])
+def _in_cells(values: torch.Tensor, grid: _Grid, inside: np.ndarray) -> np.ndarray:
+    """Values [1, H, W] in the middle of the cells, [cells]."""
+    return cv2.resize(values[0].float().cpu().numpy(), grid.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)[inside]
+
+
+def _drift(part: FluidPart, grid: _Grid, inside: np.ndarray) -> np.ndarray:
+    """Vectors [2, cells] of the part's drift, 1 long at a factor of 1."""
+    if isinstance(part.angle, torch.Tensor):
+        radians = np.radians(_in_cells(part.angle, grid, inside))
+        way = np.stack([np.cos(radians), -np.sin(radians)])
+    else:
+        way = np.repeat(np.array(direction_vector(part.angle))[:, None], grid.count, 1)
+    return way * (_in_cells(part.drift, grid, inside) if isinstance(part.drift, torch.Tensor) else part.drift)
 
 
 def solve_flow(
@@ -237,6 +244,7 @@ def solve_flow(
     hints: MotionHints | None = None,
     *,
     angle: float | torch.Tensor | None = None,
+    parts: Sequence[FluidPart] | None = None,
     speed: float = 1.0,
     smoothness: float = 0.5,
     incompressibility: float = 0.5,
@@ -248,6 +256,7 @@ def solve_flow(
     hints: arrows the velocity equals where they are drawn (their speeds times ``speed``), pins where it is zero.
     angle: degrees counter-clockwise from +x the fluid drifts along where nothing was drawn, at ``speed``; one for all
         of it, or [1, H, W] where parts go different ways: separate parts with different angles are solved apart.
+    parts: in place of the angle, all parts of the fluid with their own ones (`flow.kinds.class_parts`).
     speed: px/frame at a longer side of 512 px. smoothness, incompressibility, follow_streaks: 0..1.
     perspective: -1..1, how much slower far water is; > 0: the bottom is near, < 0: the top (a sky) is near.
 
@@ -277,16 +286,18 @@ def solve_flow(
     solid = mask[0].float().cpu().numpy()
     if not (solid > 0).any():
         raise InputError("mask", "is empty: nothing would move.", "Draw or paint what moves.")
-    if not hints.arrows and angle is None:
+    if not hints.arrows and angle is None and not parts:
         raise InputError("hints", "hold no arrow and no direction is given.", "Draw an arrow or give a direction.")
 
     far = _perspective(_make_grid(solid).index >= 0, perspective)
     rgb = image[0, ..., :3].float().cpu().numpy()
-    parts = split_by_angle(mask, angle) if isinstance(angle, torch.Tensor) else [(mask, angle)]
+    if not parts:
+        split = split_by_angle(mask, angle) if isinstance(angle, torch.Tensor) else [(mask, angle)]
+        parts = [FluidPart(*part) for part in split]
     velocity = torch.zeros(1, 2, *size)
-    for part, part_angle in parts:
-        fluid = part[0].float().cpu().numpy()
-        field = _solve(rgb, fluid, hints, part_angle, speed, far, smoothness, incompressibility, follow_streaks)
+    for part in parts:
+        fluid = part.mask[0].float().cpu().numpy()
+        field = _solve(rgb, fluid, hints, part, speed, far, smoothness, incompressibility, follow_streaks)
         velocity += torch.from_numpy(field * (fluid > 0)[..., None]).permute(2, 0, 1)[None]
     return MotionField(velocity, mask.float().cpu().clone())
 
@@ -295,7 +306,7 @@ def _solve(
     rgb: np.ndarray,
     solid: np.ndarray,
     hints: MotionHints,
-    angle: float | torch.Tensor | None,
+    part: FluidPart,
     speed: float,
     far: np.ndarray,
     smoothness: float,
@@ -304,7 +315,8 @@ def _solve(
 ) -> np.ndarray:
     """Velocities [H, W, 2] px/frame of the fluid in ``solid`` [H, W], continued over the rest of the picture.
 
-    rgb: [H, W, 3] in 0..1. far: speed factor of every row of the working grid. The rest as in ``solve_flow``.
+    rgb: [H, W, 3] in 0..1. part: where it drifts to. far: speed factor of every row of the working grid. The rest as
+    in ``solve_flow``.
     """
     size = solid.shape
     grid = _make_grid(solid)
@@ -316,8 +328,8 @@ def _solve(
     energy = _Energy(grid)
     energy.add(sp.block_diag([gradient, gradient]).tocsr(), 0.02 + 2.0 * smoothness**2)
     drawn = _constrain(energy, hints, size, picture_scale, p)
-    if angle is not None:
-        d = _drift(angle, grid, inside) * picture_scale
+    if part.angle is not None and not (part.led and drawn):
+        d = _drift(part, grid, inside) * picture_scale
         pull = 0.004 if drawn else 0.05
         # v = p w shall be p d: far water drifts more slowly, so w itself is drawn to d.
         energy.add(sp.eye(2 * grid.count).tocsr(), pull, d.ravel())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..errors import InputError
+from ..prompt.kinds import plain, singular
 from ..prompt.scene import MOVING_WORDS
 
 DEFAULT_VOCABULARY = "water, waterfall, river, ocean, lake, sea"
@@ -18,19 +19,9 @@ _STOP_WORDS = frozenset(
 )
 
 
-def singular(word: str) -> str:
-    """A word in lower case without the ending of its plural: 'Waves' -> 'wave', 'grasses' -> 'grass'."""
-    word = word.lower()
-    if re.search(r"(ss|sh|ch|x)es$", word):
-        return word[:-2]
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
-
-
 def parse_vocabulary(text: str) -> tuple[str, ...]:
     """The entries of a list such as "water, river; sea", singular, each once. Empty text: all words for what moves."""
-    entries = [" ".join(map(singular, entry.split())) for entry in re.split(r"[,;\n]", text)]
+    entries = [plain(entry) for entry in re.split(r"[,;\n]", text)]
     return tuple(dict.fromkeys(entry for entry in entries if entry)) or tuple(map(singular, MOVING_WORDS))
 
 

@@ -24,11 +24,18 @@ SIGNATURES = {
     "MotionHints": ({"image": "IMAGE", "hints": "STRING"}, ["T2C_HINTS", "MASK"]),
     "RealImageSegmenter": (
         {"image": "IMAGE", "hints": "T2C_HINTS", "mask": "MASK", "attention": "T2C_ATTENTION"},
-        ["MASK", "IMAGE"],
+        ["MASK", "IMAGE", "T2C_REGIONS"],
     ),
     "FlowPredictor": (
-        {"image": "IMAGE", "mask": "MASK", "hints": "T2C_HINTS", "t2c_model": "T2C_MODEL", "clip": "CLIP"},
-        ["T2C_FLOW", "IMAGE"],
+        {
+            "image": "IMAGE",
+            "mask": "MASK",
+            "hints": "T2C_HINTS",
+            "t2c_model": "T2C_MODEL",
+            "clip": "CLIP",
+            "regions": "T2C_REGIONS",
+        },
+        ["T2C_FLOW", "IMAGE", "INT"],
     ),
     "EulerianWarp": (
         {"image": "IMAGE", "flow": "T2C_FLOW", "frames": "INT", "t2c_model": "T2C_MODEL"},
@@ -95,7 +102,7 @@ def test_locale_file_matches_the_nodes(object_info: dict[str, Any]) -> None:
 def test_server_hands_out_the_translations(server: Any, object_info: dict[str, Any]) -> None:
     english = server.client.get("/i18n")["en"]
     assert english["nodeDefs"]["SaveCinemagraph"] == node_definitions(object_info)["SaveCinemagraph"]
-    assert {"T2C_ATTENTION", "T2C_FLOW", "T2C_HINTS", "T2C_WARP"} <= set(english["dataTypes"])
+    assert {"T2C_ATTENTION", "T2C_FLOW", "T2C_HINTS", "T2C_REGIONS", "T2C_WARP"} <= set(english["dataTypes"])
     assert CATEGORY in english["nodeCategories"]
 
 

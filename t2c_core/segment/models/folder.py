@@ -1,0 +1,158 @@
+"""The files of a model's folder: what is there, what is missing, and in words what to put where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from .families import EXAMPLES, FAMILIES, SHAPES, Family
+from .names import INPUT
+from .texts import TOKENIZER_FILES, has_tokenizer
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+PREPARATION = ("preprocessor_config.json", "processor_config.json")
+
+
+def find_folders(roots: Iterable[Path]) -> dict[str, Path]:
+    """{name: folder} of all folders with a config.json right below the roots, by name; of equal names the first root's.
+
+    Folders of SAM are left out: they read no words and are found by Grounding DINO.
+    """
+    found: dict[str, Path] = {}
+    for root in roots:
+        for file in sorted(root.glob(f"*/{CONFIG}")) if root.is_dir() else ():
+            found.setdefault(file.parent.name, file.parent)
+    return {name: path for name, path in sorted(found.items()) if _model_type(path) not in SHAPES}
+
+
+def no_folder(name: str, root: Path) -> InputError:
+    """What to put where, for a model that is not there."""
+    target = root / (name or "<any name>")
+    problem = f"'{name}' is not in {root}." if name else f"is not chosen: there is no model in {root}."
+    return InputError(
+        INPUT,
+        problem,
+        f"Make the folder {target} and put {CONFIG}, {WEIGHTS} and {PREPARATION[0]} of a segmentation model into it, "
+        f"for models that read words (OneFormer, CLIPSeg, Grounding DINO, SAM 3) {' or '.join(TOKENIZER_FILES)} too; "
+        f"then press R in the page. For example from huggingface.co: {EXAMPLES}.",
+    )
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON file's object. Raises InputError for anything else."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(INPUT, f"'{file.parent.name}/{file.name}' is no valid JSON ({error}).") from error
+    if not isinstance(found, dict):
+        raise InputError(INPUT, f"'{file.parent.name}/{file.name}' holds no settings.")
+    return found
+
+
+def _model_type(path: Path) -> str | None:
+    try:
+        return read_json(path / CONFIG).get("model_type")
+    except InputError:
+        return None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """config.json of a folder. Raises InputError that names what is missing, and where it belongs."""
+    if not path.is_dir():
+        raise no_folder(path.name, path.parent)
+    if not (path / CONFIG).is_file():
+        raise InputError(
+            INPUT, f"'{path.name}' has no {CONFIG}.", f"Put {CONFIG}, {WEIGHTS} and {PREPARATION[0]} into {path}."
+        )
+    config = read_json(path / CONFIG)
+    fetched = config.get("backbone")
+    if isinstance(fetched, str) and not config.get("backbone_config"):
+        raise InputError(
+            INPUT,
+            f"'{path.name}' leaves its backbone '{fetched}' to be fetched, and nothing is downloaded here.",
+            f"Use a model whose {CONFIG} has a backbone_config.",
+        )
+    return config
+
+
+def check_files(path: Path, family: Family) -> None:
+    """Raise InputError for the first of the weights, the preparation and the tokenizer that is not there."""
+    _check_weights(path)
+    if not any((path / name).is_file() for name in PREPARATION):
+        raise InputError(
+            INPUT,
+            f"'{path.name}' has no {PREPARATION[0]}: nothing says how it wants pictures.",
+            f"Put it into {path}; it lies beside the model's {CONFIG}.",
+        )
+    if family.words and not has_tokenizer(path):
+        raise InputError(
+            INPUT,
+            f"'{path.name}' has no tokenizer, and it reads words.",
+            f"Put its {' or '.join(TOKENIZER_FILES)} into {path}.",
+        )
+
+
+def _check_weights(path: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    files = [path / WEIGHTS]
+    if not files[0].is_file() and (path / INDEX).is_file():
+        listed = read_json(path / INDEX).get("weight_map")
+        files = [path / name for name in sorted(set(listed.values()))] if isinstance(listed, dict) else []
+    missing = [file.name for file in files if not file.is_file()]
+    if missing or not files:
+        pickles = [file.name for file in sorted(path.glob("*.bin"))]
+        if pickles and missing == [WEIGHTS]:
+            raise InputError(
+                INPUT,
+                f"'{path.name}' has its weights as {pickles[0]}, which can hold a program and is not read.",
+                f"Put the same model's {WEIGHTS} into {path}, or make it there: "
+                f"python -m t2c_core convert {pickles[0]} {WEIGHTS}.",
+            )
+        raise InputError(
+            INPUT, f"'{path.name}' has no {', '.join(missing) or 'weights'}.",
+            f"Put {'it' if len(missing) < 2 else 'them'} into {path}.",
+        )  # fmt: skip
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as opened:
+                opened.keys()
+        except (SafetensorError, OSError, ValueError) as error:
+            raise InputError(
+                INPUT, f"'{path.name}/{file.name}' is damaged or cut off ({error}).", "Get the file again."
+            ) from error
+
+
+def read_preprocessor(path: Path) -> dict[str, Any]:
+    """The settings of a folder's image processor, from whichever of the two files has them."""
+    for name in PREPARATION:
+        if (path / name).is_file():
+            found = read_json(path / name)
+            return found.get("image_processor", found) if name == PREPARATION[1] else found
+    return {}
+
+
+def shapes_folder(path: Path) -> Path:
+    """The folder of the SAM or SAM 2 model for a Grounding DINO in ``path``: one in it, else the first beside it.
+
+    Raises InputError if there is none.
+    """
+    inside = [file.parent for file in sorted(path.glob(f"*/{CONFIG}"))]
+    beside = [file.parent for file in sorted(path.parent.glob(f"*/{CONFIG}")) if file.parent != path]
+    for folder in (*inside, *beside):
+        if _model_type(folder) in SHAPES:
+            return folder
+    raise InputError(
+        INPUT,
+        f"'{path.name}' finds boxes; a SAM or SAM 2 model for the shapes in them is missing.",
+        f"Make the folder {path / 'sam'} and put {CONFIG}, {WEIGHTS} and {PREPARATION[0]} of one into it, for example "
+        "of facebook/sam-vit-base or facebook/sam2.1-hiera-tiny from huggingface.co.",
+    )
+
+
+def kind_of_folder(path: Path) -> Family | None:
+    """The family of the model in a folder, None for others."""
+    return FAMILIES.get(_model_type(path) or "")

@@ -1,0 +1,163 @@
+"""Kinds of what moves: words for them, data sets' names for them, and how fast a prompt says they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from t2c_core.errors import InputError
+from t2c_core.prompt.kinds import FLOWING, KINDS, family_of, is_meant, kind_of
+from t2c_core.prompt.lexicon import MOVING_WORDS
+from t2c_core.prompt.paces import FAST, SLOW, find_paces, frames_in
+from t2c_core.segment.models.names import class_names, classes_meant, label_of, wanted
+from t2c_core.segment.vocabulary import DEFAULT_VOCABULARY
+
+
+def listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+ADE = listed(
+    "wall, building, sky, tree, road, grass, water, sea, river, lake, fountain, swimming pool, waterfall, flag, "
+    "fireplace, pool table, tank, streetlight, sink, screen door, bathtub, land, sand"
+)
+ADE_LONG = ["waterfall;falls", "swimming pool, swimming bath, natatorium", "fireplace, hearth, open fireplace", "sea"]
+COCO = [
+    "river",
+    "sea",
+    "water-other",
+    "sky-other-merged",
+    "grass-merged",
+    "snow",
+    "fire hydrant",
+    "sand",
+    "boat",
+    "cup",
+]
+COCO_STUFF = ["clouds", "fog", "sky-other", "water-other", "waterdrops", "river", "sea", "flower", "moss"]
+VISTAS = ["nature--water", "nature--sky", "nature--snow", "construction--flat--road", "object--manhole"]
+
+
+def found(names: list[str], words: str) -> dict[str, str]:
+    return {names[number]: label for number, label in classes_meant(dict(enumerate(names)), wanted(words)).items()}
+
+
+def test_every_moving_word_has_a_kind() -> None:
+    assert [word for word in MOVING_WORDS if kind_of(word) is None] == []
+    assert set(FLOWING) < set(KINDS) and not {"snow", "fireplace", "flag", "grass"} & set(FLOWING)
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("Brooks", "river"),
+        ("falls", "waterfall"),
+        ("Swimming  pools", "swimming pool"),
+        ("vapour", "steam"),
+        ("waves", "sea"),
+        ("torches", "fire"),
+        ("skies", "sky"),
+        ("chair", None),
+    ],
+)
+def test_words_mean_kinds(word: str, kind: str | None) -> None:
+    assert kind_of(word) == kind
+
+
+def test_families() -> None:
+    assert family_of("waterfall") == family_of("sea") == "water"
+    assert family_of("fire") != family_of("smoke") != family_of("sky")
+    assert family_of("windmill") == "windmill"
+    assert is_meant("river", "water") and is_meant("fountain", "water") and is_meant("cloud", "sky")
+    assert not is_meant("water", "river") and not is_meant("sky", "cloud")
+
+
+@pytest.mark.parametrize(
+    ("label", "names"),
+    [
+        ("waterfall, falls", ("waterfall", "fall")),
+        ("sky-other-merged", ("sky",)),
+        ("swimming_pool/natatorium", ("swimming pool", "natatorium")),
+        ("nature--water", ("nature", "water")),
+        ("other", ()),
+    ],
+)
+def test_names_in_a_label(label: str, names: tuple[str, ...]) -> None:
+    assert class_names(label) == names
+
+
+def test_the_default_vocabulary_means_all_water() -> None:
+    water = {"water": "water", "sea": "sea", "river": "river", "lake": "lake", "fountain": "fountain"}
+    assert found(ADE, DEFAULT_VOCABULARY) == {**water, "swimming pool": "swimming pool", "waterfall": "waterfall"}
+    assert found(COCO, DEFAULT_VOCABULARY) == {"river": "river", "sea": "sea", "water-other": "water"}
+    assert found(VISTAS, "river, water") == {"nature--water": "water"}
+    assert list(found(ADE_LONG, "falls, pools")) == ADE_LONG[:2]
+
+
+def test_one_word_means_its_synonyms_and_no_more() -> None:
+    assert found(ADE, "ocean") == {"sea": "sea"}
+    assert found(ADE, "brook; flags") == {"river": "river", "flag": "flag"}
+    assert found(COCO, "grass, snow") == {"grass-merged": "grass", "snow": "snow"}
+    assert found(ADE, "tree") == {"tree": "tree"}
+
+
+def test_clouds_are_the_sky_where_there_are_none() -> None:
+    assert found(ADE, "clouds") == {"sky": "sky"}
+    assert found(COCO_STUFF, "clouds") == {"clouds": "cloud"}
+    assert found(COCO_STUFF, "sky") == {"clouds": "cloud", "sky-other": "sky"}
+
+
+def test_words_inside_other_names_mean_nothing() -> None:
+    with pytest.raises(InputError, match="'fireplace, hearth'") as caught:
+        found(["pool table", "fire hydrant", "fireplace, hearth", "waterdrops"], "fire, pool, water")
+    assert str(caught.value).startswith("vocabulary: (fire, pool, water) means none of the model's 4 classes.")
+    with pytest.raises(InputError, match="none that this pack knows to move"):
+        found(["chair"], ",".join(f"x{i}" for i in range(9)))
+
+
+def test_an_empty_vocabulary_is_all_that_flows() -> None:
+    assert wanted(" , ") == FLOWING
+    moving = set(found(ADE, ""))
+    assert {"water", "sky", "fountain"} <= moving and not {"fireplace", "grass", "flag"} & moving
+    assert "snow" not in found(COCO, "")
+
+
+def test_labels_of_regions() -> None:
+    assert [label_of(name) for name in ("ocean", "water-other", "Windmill, mill", "waterfall, falls")] == [
+        "sea",
+        "water",
+        "windmill",
+        "waterfall",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "paces"),
+    [
+        ("a rushing river and clouds drifting slowly to the left", {"river": FAST, "clouds": SLOW}),
+        ("water flowing slowly and gently", {"water": SLOW}),
+        ("a calm sea under fast clouds", {"sea": SLOW, "clouds": FAST}),
+        ("clouds that race over a quiet lake", {"clouds": FAST, "lake": SLOW}),
+        ("a river rushing over falls", {"river": FAST}),
+        ("everything moves slowly", {None: SLOW}),
+        ("smoke rising, swiftly", {"smoke": FAST}),
+        ("a lake with rapids", {}),
+        ("slow-motion waves", {}),
+        ("", {}),
+    ],
+)
+def test_paces(text: str, paces: dict[str | None, float]) -> None:
+    assert find_paces(text) == paces
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [
+        ("a loop of 90 frames", 90),
+        ("a 120-frame loop of the sea", 120),
+        ("30 frames per second", None),
+        ("1 frame", None),
+        ("three windows with frames", None),
+    ],
+)
+def test_frames_in_words(text: str, frames: int | None) -> None:
+    assert frames_in(text) == frames
