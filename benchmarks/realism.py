@@ -138,7 +138,7 @@ class Motion:
 
 
 def motion(luma: np.ndarray, inside: np.ndarray, stride: int = STRIDE, every: int = 2) -> Motion:
-    """Measure `flows` of uint8 luma [N, H, W] on textured pixels inside bool [H, W] (all inside if none has texture)."""
+    """Measure `flows` of uint8 luma [N, H, W] on textured pixels inside bool [H, W] (on all, if none has texture)."""
     found = flows(luma, stride, every)
     chosen = []
     for number, flow in enumerate(found):
