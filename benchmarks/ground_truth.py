@@ -14,130 +14,18 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from t2c_core.metrics_motion import MotionError
 from t2c_core.types import MotionField
 
-from . import animations, realism
+from . import animations
+from .comparison import compare
+from .ground_truth_report import figure, markdown, write
 from .real_clip import FRAMES, STRIDE, WIDTH, clip_path, grey, load_clip, mean_field, moving_mask
-
-REAL = "real clip"
-OUT_OF_STEP = "the real clip, half a loop late"
-"""Only where the clip is too short for another take; its spectra and motion are not shown."""
-SAMPLES = 10
-"""Frames on which SSIM and FLIP are taken, evenly spread."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """Everything measured on one animation; see benchmarks.realism for units. ``spectra`` are its own, for the plot."""
-
-    name: str
-    psnr: float
-    ssim: float
-    flip: float
-    spectrum: realism.SpectralDistance
-    motion: realism.MotionDistance
-    detail: float
-    fidelity: MotionError | None
-    spectra: dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One length of loop: rows in the order of the table, frames by name, and the real clip's own figures."""
-
-    frames: int
-    rows: list[Row]
-    clips: dict[str, np.ndarray]
-    spectra: dict[str, np.ndarray]
-    fidelity: MotionError | None
-
-
-def candidates(clip: np.ndarray, field: MotionField, frames: int, variants: dict[str, str]) -> dict[str, np.ndarray]:
-    """Name -> uint8 [N, H, W, 3] of everything that is compared with the clip's first N frames."""
-    picture = torch.from_numpy(clip[:1]).float() / 255
-    taken = {
-        "another take of the real clip": animations.other_take(clip, frames),
-        "another take, cross-faded to a loop": animations.other_take_looped(clip, frames),
-        OUT_OF_STEP: animations.turned(clip, frames) if len(clip) < 2 * frames else None,
-        "frozen frame": animations.frozen(picture, frames),
-        "ping-pong": animations.ping_pong(picture, field, frames),
-    }
-    found = {name: frames_ for name, frames_ in taken.items() if frames_ is not None}
-    for name, options in variants.items():
-        found[name] = animations.loop(picture, field, frames, animations.parse_options(options))
-    return found
-
-
-def measure(name: str, frames: np.ndarray, real: np.ndarray, inside: np.ndarray, field: MotionField) -> Row:
-    """Compare uint8 frames [N, H, W, 3] with the real ones inside bool [H, W]."""
-    luma, real_luma = grey(frames), grey(real)
-    sample = np.unique(np.linspace(1, len(real) - 1, SAMPLES).round().astype(int))
-    own = realism.spectra(luma, inside)
-    return Row(
-        name,
-        realism.psnr(frames, real, inside),
-        realism.ssim(luma[sample], real_luma[sample], inside),
-        realism.flip(frames[sample], real[sample], inside),
-        realism.spectral_distance(own, realism.spectra(real_luma, inside)),
-        realism.motion_distance(realism.motion(luma, inside), realism.motion(real_luma, inside), inside),
-        realism.detail(luma, real_luma, inside),
-        realism.fidelity(luma, field),
-        own,
-    )
-
-
-def compare(clip: np.ndarray, field: MotionField, frames: int, variants: dict[str, str]) -> Result:
-    """Render and measure everything for one length of loop; the field's mask is where it is measured."""
-    real, inside = clip[:frames], field.mask[0].numpy() > 0.5
-    clips = candidates(clip, field, frames, variants)
-    rows = [measure(name, found, real, inside, field) for name, found in clips.items()]
-    luma = grey(real)
-    return Result(frames, rows, {REAL: real, **clips}, realism.spectra(luma, inside), realism.fidelity(luma, field))
-
-
-HEADER = (
-    "PSNR dB", "SSIM", "FLIP", "spectra dB", "fine", "middle", "coarse", "level dB",
-    "speed", "direction", "endpoint", "detail", "to field px", "to field deg",
-)  # fmt: skip
-
-
-def cells(row: Row) -> list[str]:
-    """The row's figures as text, in the order of HEADER."""
-    s, m, f = row.spectrum, row.motion, row.fidelity
-    pixels = [f"{row.psnr:.1f}", f"{row.ssim:.3f}", f"{row.flip:.3f}"]
-    if row.name == OUT_OF_STEP:
-        return pixels + ["-"] * (len(HEADER) - len(pixels))
-    return [
-        *pixels,
-        f"{s.mean:.1f}",
-        *(f"{s.bands[name]:.1f}" for name in realism.BANDS),
-        f"{s.level:+.1f}",
-        f"{m.speed:.3f}",
-        f"{m.direction:.2f}",
-        f"{m.endpoint:.3f}",
-        f"{row.detail:.2f}",
-        f"{f.endpoint:.3f}" if f else "-",
-        f"{f.angle:.0f}" if f else "-",
-    ]
-
-
-def markdown(result: Result) -> str:
-    """The table of one length of loop."""
-    lines = [f"### {result.frames} frames", "", "| | " + " | ".join(HEADER) + " |", "|---" * (len(HEADER) + 1) + "|"]
-    lines += [f"| {row.name} | " + " | ".join(cells(row)) + " |" for row in result.rows]
-    if result.fidelity:
-        own = result.fidelity
-        lines += ["", f"The real frames themselves are {own.endpoint:.3f} px/frame and {own.angle:.0f} degrees from "
-                      "the mean field: they do not keep to it either."]  # fmt: skip
-    return "\n".join(lines)
 
 
 def describe(clip: np.ndarray, field: MotionField) -> str:
@@ -146,7 +34,8 @@ def describe(clip: np.ndarray, field: MotionField) -> str:
     speed = torch.linalg.vector_norm(field.velocity, dim=1)[inside]
     return (
         f"{clip.shape[2]}x{clip.shape[1]} px, {len(clip)} frames; {float(inside.float().mean()):.0%} of the picture "
-        f"moves, {float(speed.median()):.2f} px/frame in the median of the mean field, {float(speed.max()):.2f} at most."
+        f"moves, by {float(speed.median()):.2f} px/frame in the median of the mean field, {float(speed.max()):.2f} at "
+        "most."
     )
 
 
@@ -186,13 +75,10 @@ def main() -> None:
         start = time.perf_counter()
         results.append(compare(clip, field, frames, variants))
         print("\n" + markdown(results[-1]) + f"\n({time.perf_counter() - start:.0f} s)", flush=True)
-    if args.write or args.figure:
-        from .ground_truth_report import figure, write
-
-        if args.write:
-            write(args.write, about, results)
-        if args.figure:
-            figure(args.figure, results[0])
+    if args.write:
+        write(args.write, about, results)
+    if args.figure:
+        figure(args.figure, results[0])
 
 
 if __name__ == "__main__":

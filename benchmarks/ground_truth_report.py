@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from t2c_core.errors import InputError
 
 from . import animations
-from .ground_truth import REAL, Result, markdown
+from .comparison import OUT_OF_STEP, REAL, Result, Row
 from .realism import BANDS, ROUNDING, octaves
 
 BEGIN = "<!-- measured: python -m benchmarks.ground_truth --write docs/ground_truth.md -->"
@@ -27,6 +27,43 @@ COLOURS = {
 SHOWN = (REAL, animations.OURS, animations.PLAIN, "ping-pong")
 PANEL, MARGIN = 300, 44
 LOWEST, HIGHEST = -40.0, 20.0
+
+
+HEADER = (
+    "PSNR dB", "SSIM", "FLIP", "spectra dB", "fine", "middle", "coarse", "level dB",
+    "speed", "direction", "endpoint", "detail", "to field px", "to field deg",
+)  # fmt: skip
+
+
+def cells(row: Row) -> list[str]:
+    """The row's figures as text, in the order of HEADER."""
+    s, m, f = row.spectrum, row.motion, row.fidelity
+    pixels = [f"{row.psnr:.1f}", f"{row.ssim:.3f}", f"{row.flip:.3f}"]
+    if row.name == OUT_OF_STEP:
+        return pixels + ["-"] * (len(HEADER) - len(pixels))
+    return [
+        *pixels,
+        f"{s.mean:.1f}",
+        *(f"{s.bands[name]:.1f}" for name in BANDS),
+        f"{s.level:+.1f}",
+        f"{m.speed:.3f}",
+        f"{m.direction:.2f}",
+        f"{m.endpoint:.3f}",
+        f"{row.detail:.2f}",
+        f"{f.endpoint:.3f}" if f else "-",
+        f"{f.angle:.0f}" if f else "-",
+    ]
+
+
+def markdown(result: Result) -> str:
+    """The table of one length of loop."""
+    lines = [f"### {result.frames} frames", "", "| | " + " | ".join(HEADER) + " |", "|---" * (len(HEADER) + 1) + "|"]
+    lines += [f"| {row.name} | " + " | ".join(cells(row)) + " |" for row in result.rows]
+    if result.fidelity:
+        own = result.fidelity
+        lines += ["", f"The real frames themselves are {own.endpoint:.3f} px/frame and {own.angle:.0f} degrees from "
+                      "the mean field: they do not keep to it either."]  # fmt: skip
+    return "\n".join(lines)
 
 
 def replaced(document: str, text: str) -> str:
