@@ -25,6 +25,9 @@ VARIANTS: dict[str, str] = {
     "ours, anchor 1": "anchor=1",
     "ours, splat": "renderer=splat",
     "ours, bilinear integration": "integration=bilinear",
+    "ours, speed 1.25": "speed=1.25",
+    "ours, speed 1.5": "speed=1.5",
+    "ours, anchor 0, speed 1.5": "anchor=0 speed=1.5",
     "gather, linear cross-fade": "blend=linear",
     "plain cross-fade (published)": "renderer=splat integration=nearest blend=linear",
 }

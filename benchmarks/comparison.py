@@ -30,6 +30,7 @@ class Row:
     flip: float
     spectrum: realism.SpectralDistance
     motion: realism.MotionDistance
+    pace: float
     detail: float
     fidelity: MotionError | None
     spectra: dict[str, np.ndarray]
@@ -67,13 +68,15 @@ def measure(name: str, frames: np.ndarray, real: np.ndarray, inside: np.ndarray,
     luma, real_luma = grey(frames), grey(real)
     sample = np.unique(np.linspace(1, len(real) - 1, SAMPLES).round().astype(int))
     own = realism.spectra(luma, inside)
+    moved = realism.motion(luma, inside)
     return Row(
         name,
         realism.psnr(frames, real, inside),
         realism.ssim(luma[sample], real_luma[sample], inside),
         realism.flip(frames[sample], real[sample], inside),
         realism.spectral_distance(own, realism.spectra(real_luma, inside)),
-        realism.motion_distance(realism.motion(luma, inside), realism.motion(real_luma, inside), inside),
+        realism.motion_distance(moved, realism.motion(real_luma, inside), inside),
+        realism.pace(moved.mean, field),
         realism.detail(luma, real_luma, inside),
         realism.fidelity(luma, field),
         own,

@@ -31,7 +31,7 @@ LOWEST, HIGHEST = -40.0, 20.0
 
 HEADER = (
     "PSNR dB", "SSIM", "FLIP", "spectra dB", "fine", "middle", "coarse", "level dB",
-    "speed", "direction", "endpoint", "detail", "to field px", "to field deg",
+    "speed", "direction", "endpoint", "pace", "detail", "to field px", "to field deg",
 )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ def cells(row: Row) -> list[str]:
         f"{m.speed:.3f}",
         f"{m.direction:.2f}",
         f"{m.endpoint:.3f}",
+        f"{row.pace:.2f}",
         f"{row.detail:.2f}",
         f"{f.endpoint:.3f}" if f else "-",
         f"{f.angle:.0f}" if f else "-",

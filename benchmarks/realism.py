@@ -179,6 +179,17 @@ def fidelity(luma: np.ndarray, field: MotionField, stride: int = STRIDE, every: 
     return error and MotionError(error.endpoint / stride, error.angle, error.pixels)
 
 
+def pace(mean: np.ndarray, field: MotionField) -> float:
+    """Speed along the field over the field's own, in the least-squares sense; 1 = as fast as asked, 0 = still.
+
+    mean: [H, W, 2] px/frame, as `Motion` has it; inside the field's mask. NaN for a field that moves nowhere.
+    """
+    inside = field.mask[0].numpy() > 0.5
+    wanted, found = field.velocity[0].permute(1, 2, 0).numpy()[inside], mean[inside]
+    square = float((wanted**2).sum())
+    return float((found * wanted).sum()) / square if square else float("nan")
+
+
 def detail(luma: np.ndarray, real: np.ndarray, inside: np.ndarray) -> float:
     """Least contrast of the fine and middle bands together in any frame, over the real clip's mean; 1 = as sharp."""
 
