@@ -246,13 +246,15 @@ def ocean() -> np.ndarray:
 def test_the_real_clip(ocean: np.ndarray, tmp_path: Path) -> None:
     """Ours moves more like the waves than a still picture and keeps more detail than the published cross-fade."""
     field = mean_field(ocean, stride=4)
-    variants = {name: animations.VARIANTS[name] for name in (animations.OURS, animations.PLAIN)}
+    # Twice as fast: so short a loop would otherwise cancel most of the motion.
+    variants = {name: f"{animations.VARIANTS[name]} speed=2" for name in (animations.OURS, animations.PLAIN)}
     result = compare(ocean, field, 16, variants)
     rows = {row.name: row for row in result.rows}
     ours, plain, frozen = (rows[name] for name in (animations.OURS, animations.PLAIN, "frozen frame"))
     another = rows["another take of the real clip"]
     assert another.spectrum.mean < ours.spectrum.mean < frozen.spectrum.mean
-    assert ours.motion.speed < frozen.motion.speed and ours.pace > frozen.pace
+    assert ours.motion.endpoint < frozen.motion.endpoint and ours.motion.speed < frozen.motion.speed
+    assert ours.pace > 0.5 and frozen.pace == pytest.approx(0, abs=0.01)
     assert ours.detail > plain.detail
     # What pixel measures cannot see: a real take scores below a still picture.
     assert another.psnr < frozen.psnr
