@@ -1,8 +1,8 @@
 """Our loops beside a real clip of waves: pixels, spectra over time and motion.
 
-    python -m benchmarks.ground_truth [--clip FILE] [--frames 60 144] [--width 512] [--only]
-                                      [--option "anchor=0.6 renderer=splat"] [--write docs/ground_truth.md]
-                                      [--figure output/ground_truth.webp]
+    python -m benchmarks.ground_truth [--clip FILE] [--frames 60 144] [--start 0] [--width 512]
+                                      [--only] [--option "anchor=0.6 renderer=splat"]
+                                      [--write docs/ground_truth.md] [--figure output/ground_truth.webp]
 
 Frame 0 is animated by the clip's own mean optical flow and compared with what really happened. --option (more than
 once) adds loops with options of WarpPlan and LoopRenderer; --only leaves out the other variants of ours. The clip comes
@@ -43,6 +43,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, help="another video (default: the ocean clip)")
     parser.add_argument("--length", type=int, default=FRAMES, help="how many frames of it, from the first")
+    parser.add_argument(
+        "--start", type=int, default=0, help="the frame that is animated; the field is the whole clip's"
+    )
     parser.add_argument("--frames", type=int, nargs="+", default=[60, 144], help="lengths of the loops")
     parser.add_argument("--width", type=int, default=WIDTH)
     parser.add_argument("--stride", type=int, default=STRIDE, help="frames between which the field's flow is measured")
@@ -65,6 +68,10 @@ def main() -> None:
     if args.only:
         variants = {name: variants[name] for name in (animations.OURS, animations.PLAIN)}
     variants = {**variants, **{f"ours, {text}": text for text in args.option}}
+    if not 0 <= args.start <= args.length - max(args.frames):
+        raise SystemExit(
+            f"error: {max(args.frames)} frames from {args.start} on are more than the clip's {args.length}."
+        )
     clip = load_clip(path, args.length, args.width)
     mask = moving_mask(grey(clip))
     field = mean_field(clip, args.stride, mask)
@@ -73,7 +80,7 @@ def main() -> None:
     results = []
     for frames in args.frames:
         start = time.perf_counter()
-        results.append(compare(clip, field, frames, variants))
+        results.append(compare(clip[args.start :], field, frames, variants))
         print("\n" + markdown(results[-1]) + f"\n({time.perf_counter() - start:.0f} s)", flush=True)
     if args.write:
         write(args.write, about, results)
