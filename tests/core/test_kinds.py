@@ -100,6 +100,32 @@ def test_one_word_means_its_synonyms_and_no_more() -> None:
     assert found(ADE, "tree") == {"tree": "tree"}
 
 
+ADE_OWN = [
+    "wall", "sky", "water", "sea", "river", "lake", "fountain", "flag", "waterfall;falls",
+    "swimming;pool;swimming;bath;natatorium", "pool;table;billiard;table;snooker;table",
+    "fireplace;hearth;open;fireplace", "streetlight;street;lamp",
+    "ashcan;trash;can;garbage;can;wastebin;ash;bin;ash-bin;ashbin;dustbin;trash;barrel;trash;bin",
+]  # fmt: skip
+"""From the list the data set comes with: semicolons stand for blanks as well."""
+
+
+def test_semicolons_for_blanks() -> None:
+    water = {"water", "sea", "river", "lake", "fountain", "waterfall;falls", "swimming;pool;swimming;bath;natatorium"}
+    assert set(found(ADE_OWN, DEFAULT_VOCABULARY)) == water
+    assert found(ADE_OWN, "swimming pool")["swimming;pool;swimming;bath;natatorium"] == "swimming pool"
+    assert found(ADE_OWN, "fireplace") == {"fireplace;hearth;open;fireplace": "fireplace"}
+    with pytest.raises(InputError, match="means none of the model's 14 classes"):
+        found(ADE_OWN, "smoke, pool table 2")
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [("water_body", "water"), ("open-water", "water"), ("Sea Water", "sea"), ("river water", "river")],
+)
+def test_water_by_other_names(label: str, kind: str) -> None:
+    assert found([label], "water") == {label: kind}
+
+
 def test_clouds_are_the_sky_where_there_are_none() -> None:
     assert found(ADE, "clouds") == {"sky": "sky"}
     assert found(COCO_STUFF, "clouds") == {"clouds": "cloud"}
