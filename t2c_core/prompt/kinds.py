@@ -11,7 +11,10 @@ import re
 _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     # kind: (family, all its words)
     "water": ("water", ("water", "water body", "body of water", "open water", "water surface", "bubble")),
-    "sea": ("water", ("sea", "ocean", "seawater", "sea water", "ocean water", "wave", "surf", "tide", "swell", "breaker", "foam")),
+    "sea": (
+        "water",
+        ("sea", "ocean", "seawater", "sea water", "ocean water", "wave", "surf", "tide", "swell", "breaker", "foam"),
+    ),
     "river": (
         "water",
         (

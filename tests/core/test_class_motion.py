@@ -12,7 +12,7 @@ from t2c_core.flow.kinds import USUAL, class_parts, combined, loop_length, said_
 from t2c_core.flow.solver import solve_flow
 from t2c_core.prompt.directions import find_directions
 from t2c_core.prompt.kinds import KINDS
-from t2c_core.prompt.paces import find_paces
+from t2c_core.prompt.paces import FAST, SLOW, find_paces
 from t2c_core.types import Arrow, FluidRegion, FluidRegions, MotionHints
 
 H, W = 120, 160
@@ -83,6 +83,26 @@ def test_what_is_said_of_nothing_is_for_the_rest() -> None:
     found = moved(regions(**SKY_SEA), "everything flows to the left, clouds drifting upwards")
     assert found["sea"][0] < -0.5
     assert abs(found["sky"][0]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "grass", "river"),
+    [
+        ("grass swaying to the left, a river flowing down", 180.0, 270.0),
+        ("the river flows to the left, the grass sways right", 0.0, 180.0),
+        ("a river through tall grass flowing left", None, 180.0),
+        ("flags waving left over a river", None, None),
+    ],
+)
+def test_what_sways_can_be_told_apart_from_what_flows(text: str, grass: float | None, river: float | None) -> None:
+    said = {direction.subject: direction.angle for direction in find_directions(text)}
+    assert (said_of("grass", said), said_of("river", said)) == (grass, river)
+
+
+def test_a_pace_said_of_what_sways_slows_nothing_else() -> None:
+    assert find_paces("the wheat sways slowly, a rushing river") == {"wheat": SLOW, "river": FAST}
+    assert find_paces("the flag waves quickly") == {"flag": FAST}
+    assert find_paces("a river flowing quickly through the grass") == {"river": FAST}
 
 
 def test_a_fall_runs_into_its_river_as_one() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from t2c_core.errors import InputError
 from t2c_core.prompt.kinds import FLOWING, KINDS, family_of, is_meant, kind_of
-from t2c_core.prompt.lexicon import MOVING_WORDS
+from t2c_core.prompt.lexicon import MOVING_WORDS, SWAYING_WORDS
 from t2c_core.prompt.paces import FAST, SLOW, find_paces, frames_in
 from t2c_core.segment.models.names import class_names, classes_meant, label_of, wanted
 from t2c_core.segment.vocabulary import DEFAULT_VOCABULARY
@@ -42,7 +42,7 @@ def found(names: list[str], words: str) -> dict[str, str]:
 
 
 def test_every_moving_word_has_a_kind() -> None:
-    assert [word for word in MOVING_WORDS if kind_of(word) is None] == []
+    assert [word for word in (*MOVING_WORDS, *SWAYING_WORDS) if kind_of(word) is None] == []
     assert set(FLOWING) < set(KINDS) and not {"snow", "fireplace", "flag", "grass"} & set(FLOWING)
 
 

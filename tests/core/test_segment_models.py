@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from t2c_core import cli_animate
 from t2c_core.__main__ import main
 from t2c_core.errors import InputError
 from t2c_core.segment.models.base import Scores
@@ -24,7 +26,7 @@ from t2c_core.segment.models.load import load_model
 from t2c_core.segment.models.prepare import prepared, read_preparation, unpadded
 from t2c_core.segment.overlay import colour_of, regions_overlay
 from t2c_core.segment.regions import owners, union, within
-from t2c_core.types import FluidRegion, FluidRegions
+from t2c_core.types import FluidRegion, FluidRegions, WarpPlan
 from tests.core import tiny_segmenters as tiny
 
 BACKENDS = {
@@ -532,11 +534,34 @@ def test_the_command_line_animates_kinds(folder: Any, tmp_path: Path, capsys: An
     assert (moved[truth == tiny.ROCK] > 0).mean() < 0.05
     assert all((moved[truth == kind] > 0).mean() > 0.1 for kind in tiny.ASKED)
     assert main([*command, "--direction", "slowly"]) == 0
+    assert main([*command, "--mask", str(tmp_path / "scene.png")]) == 2
+    assert "mask: and model both say what moves" in capsys.readouterr().err
     capsys.readouterr()
     assert main([*command, "--vocabulary", "smoke"]) == 2
     assert main(["animate", str(tmp_path / "scene.png"), "--model", str(tmp_path / "no"), *command[4:]]) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert [line.split(":")[1].strip() for line in said] == ["vocabulary", "segmentation_model"]
+
+
+def test_the_command_line_knows_lengths_and_takes_strokes(folder: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray((tiny.scene(96, 128)[0].numpy() * 255).round().astype(np.uint8)).save(tmp_path / "scene.png")
+    strokes = [{"points": [[0.55, 0.1], [0.95, 0.1]], "radius": 0.02, "mode": "move"}]
+    (tmp_path / "hints.json").write_text(json.dumps({"version": 1, "strokes": strokes}))
+    command = ["animate", str(tmp_path / "scene.png"), "--model", str(folder("segformer")), "-o", "out.png"]
+    command += ["--hints", str(tmp_path / "hints.json"), "--feather", "0", "--vocabulary"]
+
+    def plan(*more: str) -> WarpPlan:
+        parser = argparse.ArgumentParser()
+        cli_animate.add_parser(parser.add_subparsers())
+        return cli_animate.plan_from_arguments(parser.parse_args([*command, *more]))
+
+    fall, sea = plan("waterfall"), plan("sea, falls")
+    assert (fall.frames, sea.frames, plan("sea", "--frames", "7").frames) == (60, 120, 7)
+    mask = fall.flow.mask[0].numpy() > 0.5
+    assert mask[10, 72:120].all() and not mask[40, 66:76].any(), "the stroke moves, the rock around it does not"
+    assert np.hypot(*fall.flow.velocity[0, :, 10, 90].numpy()) > 0
 
 
 def test_the_detector_in_a_video_model_is_taken(copy: Any) -> None:
