@@ -88,7 +88,12 @@ def _regions(args: argparse.Namespace, picture: torch.Tensor) -> FluidRegions:
 def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
     """Picture, mask and flow of an 'animate' command line as a plan ready to render. Raises InputError."""
     picture = load_picture(args.picture, longer_side=args.size)
-    hints, regions, parts, frames = _hints(args.hints), FluidRegions(), None, args.frames or FRAMES
+    hints, regions, parts, frames = (
+        _hints(args.hints),
+        FluidRegions(),
+        None,
+        FRAMES if args.frames is None else args.frames,
+    )
     # With a model the kinds have ways of their own: words may speak of their speed alone.
     words = args.model and args.direction and find_paces(args.direction) and not find_directions(args.direction)
     directions = directions_of(None if words else args.direction)
@@ -106,7 +111,7 @@ def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
     if regions.regions and (mask > 0).any():
         kinds = within(regions, mask)
         parts = class_parts(mask, kinds, directions, find_paces(args.direction or ""), hints)
-        frames = args.frames or loop_length(kinds)
+        frames = loop_length(kinds) if args.frames is None else frames
     field: MotionField = solve_flow(
         picture,
         mask,
