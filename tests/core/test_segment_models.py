@@ -20,7 +20,7 @@ from t2c_core.errors import InputError
 from t2c_core.segment.models.base import Scores
 from t2c_core.segment.models.convert import convert_bin
 from t2c_core.segment.models.families import Family, network_class
-from t2c_core.segment.models.find import regions_of, score
+from t2c_core.segment.models.find import regions_of, score, settled
 from t2c_core.segment.models.folder import find_folders, no_folder
 from t2c_core.segment.models.load import load_model
 from t2c_core.segment.models.prepare import prepared, read_preparation, unpadded
@@ -148,6 +148,19 @@ def test_water_gives_way_to_what_is_more_particular() -> None:
     found = regions_of(Scores(("water", "waterfall"), ("water", "fall"), maps, False), torch.zeros(1, 32, 32, 3))
     assert found.labels == ("water", "waterfall")
     assert found.regions[1].mask[:, 20:].mean() == 1 and found.regions[0].mask[:, :12].mean() == 1
+
+
+def test_specks_of_one_water_in_another_are_chance() -> None:
+    labels = ("sea", "river", "waterfall", "sky")
+    winner = np.full((60, 100), -1)
+    winner[20:, :] = 0
+    winner[30:34, 10:14] = 1  # a speck
+    winner[40:44, 40:44] = 2  # a small fall
+    winner[:10, :], winner[2:6, 2:6] = 3, 1  # the sky, and a river of its own in it
+    winner[20:40, 70:100] = 1  # a mouth
+    found = settled(winner, labels)
+    assert (found[30:34, 10:14] == 0).all() and (found != winner).sum() == 16
+    assert settled(winner, ("sea", "flag", "waterfall", "sky")) is winner
 
 
 def test_a_surer_detector_wins_where_shapes_overlap() -> None:
