@@ -290,6 +290,19 @@ def test_values_are_normalised_where_the_settings_say_so() -> None:
     assert seen(do_normalize=True) == pytest.approx((0.5 - 0.485) / 0.229)
 
 
+def test_sizes_that_older_files_say_elsewhere_or_not_at_all() -> None:
+    def size(settings: dict[str, Any], square: bool = False) -> tuple[int, int]:
+        return read_preparation(settings, square=square).size(1000, 4000)
+
+    assert size({"size": 512, "max_size": 1024}) == size({"size": {"shortest_edge": 512}, "max_size": 1024})
+    assert size({"size": {"shortest_edge": 512}, "max_size": 1024}) == (256, 1024)
+    assert size({"size": {"shortest_edge": 512, "longest_edge": 2048}, "max_size": 9}) == (512, 2048)
+    assert size({}) == (333, 1333) and size({}, square=True) == (512, 512), "never the whole of a large picture"
+    assert size({"do_resize": False}) == (1000, 4000)
+    how = read_preparation({"rescale_factor": 1 / 127.5, "size": 8, "do_normalize": False}, square=True)
+    assert prepared(torch.ones(1, 8, 8, 3), how, torch.device("cpu"))[0].mean() == pytest.approx(2.0)
+
+
 def test_padding_is_taken_off_where_it_is() -> None:
     how = read_preparation({}, square=True, longest=64, pad_to=64)
     values, inner = prepared(torch.rand(1, 30, 80, 3), how, torch.device("cpu"))
