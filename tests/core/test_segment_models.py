@@ -391,6 +391,11 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "no weights": ("segformer", lambda p: (p / "model.safetensors").unlink(), r"has no model\.safetensors\. Put it"),
     "pickle": ("segformer", only_pickle, r"weights as pytorch_model\.bin, which can hold a program and is not read"),
     "no shards": ("segformer", shards, r"has no model-00001-of-00002\.safetensors, model-00002.*Put them"),
+    "other name": (
+        "segformer",
+        lambda p: (p / "model.safetensors").rename(p / "model.fp16.safetensors"),
+        r"has no model\.safetensors, but model\.fp16\.safetensors\..*rename it",
+    ),
     "cut off": ("segformer", cut, r"model\.safetensors' is damaged or cut off"),
     "noise": ("segformer", lambda p: (p / "model.safetensors").write_bytes(b"\x07" * 999), "is damaged or cut off"),
     "part": (
@@ -509,6 +514,24 @@ def test_a_program_in_the_folder_is_never_run(copy: Any, tmp_path: Path) -> None
     swap(path, "own.py", f"open({str(ran)!r}, 'w')\nclass Config: pass\nclass Model: pass\n")
     load_model(path)
     assert not ran.exists()
+
+
+@pytest.mark.parametrize("name", ["segformer", "oneformer", "clipseg"])
+def test_half_precision_in_several_files(name: str, copy: Any) -> None:
+    path = copy(name)
+    saved = load_file(path / "model.safetensors")
+    (path / "model.safetensors").unlink()
+    listed = {}
+    for number, keys in enumerate((sorted(saved)[::2], sorted(saved)[1::2])):
+        file = f"model-0000{number + 1}-of-00002.safetensors"
+        half = {key: saved[key].half() if saved[key].is_floating_point() else saved[key] for key in keys}
+        save_file(half, path / file, {"format": "pt"})
+        listed |= dict.fromkeys(keys, file)
+    (path / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": listed}))
+    model = load_model(path)
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    words = "sky, sea, waterfall"
+    assert set(regions_of(score(model, tiny.scene(64, 64), words), tiny.scene(64, 64)).labels) == set(words.split(", "))
 
 
 def test_settings_of_the_newer_file_name_are_read(copy: Any) -> None:

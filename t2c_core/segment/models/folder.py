@@ -112,6 +112,12 @@ def _check_weights(path: Path) -> None:
                 f"Put the same model's {WEIGHTS} into {path}, or make it there: "
                 f"python -m t2c_core convert {pickles[0]} {WEIGHTS}.",
             )
+        others = [file.name for file in sorted(path.glob("*.safetensors"))]
+        if others and missing == [WEIGHTS]:
+            raise InputError(
+                INPUT, f"'{path.name}' has no {WEIGHTS}, but {', '.join(others)}.",
+                f"If {others[0]} holds all of the model's weights, rename it to {WEIGHTS}; else get {WEIGHTS}.",
+            )  # fmt: skip
         raise InputError(
             INPUT, f"'{path.name}' has no {', '.join(missing) or 'weights'}.",
             f"Put {'it' if len(missing) < 2 else 'them'} into {path}.",
