@@ -50,6 +50,8 @@ FLOWING: tuple[str, ...] = tuple(
     kind for kind in KINDS if kind not in {"sky", "fireplace", "rain", "snow", "flag", "grass"}
 )
 """The kinds looked for where nobody says what moves."""
+LEVEL = frozenset({"water", "sea", "river", "lake", "swimming pool"})
+"""Waters that lie level: models take them for each other."""
 
 
 def singular(word: str) -> str:

@@ -124,6 +124,18 @@ def test_what_is_said_of_water_holds_for_its_kinds() -> None:
     assert said_of("water", {"river": 1.0}) is None
 
 
+def test_what_is_said_of_a_kind_by_another_name() -> None:
+    """Models call many a river a lake or just water; whoever writes 'the river' means it all the same."""
+    said = {"river": 180.0, "steam": 0.0, None: 45.0}
+    assert said_of("lake", said, ("lake", "sky")) == 180.0
+    assert said_of("lake", said, ("lake", "river")) == 45.0, "there is a river"
+    assert said_of("waterfall", said, ("waterfall",)) == 45.0
+    assert said_of("smoke", said, ("smoke",)) == 0.0
+    assert said_of("lake", {"falls": 180.0}, ("lake",)) is None
+    found = moved(regions(lake=np.s_[60:, :], sky=np.s_[:50, :]), "a river flowing to the left, rushing")
+    assert found["lake"] == pytest.approx([-2 * usual("lake").speed, 0], abs=0.1) and found["sky"][0] > 0.3
+
+
 def test_arrows_lead_where_they_lie_and_only_there() -> None:
     up = MotionHints(arrows=(Arrow(((0.5, 0.9), (0.5, 0.6)), 1.0),))
     found = moved(regions(**SKY_SEA), hints=up)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ...errors import InputError
-from ...prompt.kinds import family_of
+from ...prompt.kinds import LEVEL, family_of
 from ...types import FluidRegion, FluidRegions
 from ..walker import at_full_size
 from .base import Model, Scores, Step, no_step
@@ -19,8 +19,6 @@ from .names import wanted
 THRESHOLD = 0.5
 SMALLEST = 1e-4
 """Regions with a smaller share of the picture are chance."""
-LEVEL = frozenset({"water", "sea", "river", "lake", "swimming pool"})
-"""Kinds that models take for each other."""
 SPECK = 0.02
 """The share of a body of water below which a piece of another kind in it is chance."""
 
