@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from t2c_core import cli_animate
 from t2c_core.__main__ import main
 from t2c_core.errors import InputError
+from t2c_core.prompt.kinds import KINDS, family_of
 from t2c_core.segment.models.base import Scores
 from t2c_core.segment.models.convert import convert_bin
 from t2c_core.segment.models.families import Family, network_class
@@ -230,6 +231,28 @@ def test_the_preview_tints_every_region_and_writes_on_it() -> None:
         .isfinite()
         .all()
     )
+
+
+def test_texts_of_the_preview_do_not_cover_each_other() -> None:
+    """Three small regions side by side, each narrower than its text: every text is there in full."""
+    masks = torch.zeros(3, 200, 300)
+    for number, mask in enumerate(masks):
+        mask[90:110, 120 + 20 * number : 140 + 20 * number] = 1
+    regions = FluidRegions(tuple(FluidRegion("waterfall", "f", 0.5 + n / 10, mask) for n, mask in enumerate(masks)))
+    frame = regions_overlay(torch.full((1, 200, 300, 3), 0.5), regions)[0]
+    alone = [regions_overlay(torch.full((1, 200, 300, 3), 0.5), FluidRegions((r,)))[0] for r in regions.regions]
+    dark = [int((shown.amax(-1) < 0.05).sum()) for shown in (frame, *alone)]
+    assert dark[0] > 0.95 * sum(dark[1:]) > 0
+
+
+@pytest.mark.parametrize("family", ["water", "sky", "smoke"])
+def test_kinds_that_lie_side_by_side_differ_in_colour(family: str) -> None:
+    kinds = [kind for kind in KINDS if family_of(kind) == family]
+    colours = np.array([colour_of(kind) for kind in kinds])
+    apart = np.abs(colours[:, None] - colours[None]).max(-1)[np.triu_indices(len(kinds), 1)]
+    assert apart.min() > 0.08
+    follow = np.abs(np.diff(colours, axis=0)).max(-1)
+    assert follow.min() > 0.3
 
 
 # How pictures are prepared
@@ -540,6 +563,12 @@ def test_settings_of_the_newer_file_name_are_read(copy: Any) -> None:
     (path / "preprocessor_config.json").unlink()
     (path / "processor_config.json").write_text(json.dumps({"image_processor": settings, "processor_class": "x"}))
     assert load_model(path).how.height == tiny.SIDE
+
+
+def test_a_pickle_becomes_half_as_large(tmp_path: Path, folder: Any) -> None:
+    torch.save(load_file(folder("segformer") / "model.safetensors"), tmp_path / "model.bin")
+    assert main(["convert", str(tmp_path / "model.bin"), str(tmp_path / "half.safetensors"), "--fp16"]) == 0
+    assert {value.dtype for value in load_file(tmp_path / "half.safetensors").values()} <= {torch.float16, torch.int64}
 
 
 def test_a_pickle_becomes_a_safetensors_file_and_its_program_is_not_run(copy: Any, tmp_path: Path) -> None:
