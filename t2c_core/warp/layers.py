@@ -6,7 +6,7 @@ Only the fluid's pixels are worked on, as a list of M points; everything else is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,11 @@ class Layers:
     backward: torch.Tensor
     share: torch.Tensor | float
 
+    def of(self, tile: slice) -> Layers:
+        """The layers of the fluid's pixels in ``tile``."""
+        share = self.share[tile] if isinstance(self.share, torch.Tensor) else self.share
+        return Layers(self.forward[tile], self.backward[tile], share)
+
 
 class FluidWarp:
     """A plan made ready on a device: the fluid's pixels, its extended texture and the unit step along the field.
@@ -58,7 +63,19 @@ class FluidWarp:
 
     def layers(self, carried: torch.Tensor) -> Iterator[Layers]:
         """Yield the N frames' layers of a raster [H, W, C]: colours, and up to four channels that go along."""
-        yield from (self._splat if self.plan.renderer == "splat" else self._gather)(carried)
+        for layers in self.tiled_layers(carried[..., :3].contiguous(), carried[..., 3:].contiguous()):
+            yield layers(slice(None))
+
+    def tiled_layers(
+        self, colours: torch.Tensor, along: torch.Tensor | None = None
+    ) -> Iterator[Callable[[slice], Layers]]:
+        """Yield for each of the N frames what gives the layers of a tile of the fluid's pixels, until the next frame.
+
+        colours: [H, W, 3]; along: [H, W, up to 4] that goes along with them as further channels.
+        """
+        if along is not None and not along.shape[-1]:
+            along = None
+        yield from (self._splat if self.plan.renderer == "splat" else self._gather)(colours, along)
 
     def coverage(self) -> Iterator[torch.Tensor]:
         """Yield for each frame [M] float32: the share of the pixel that real fluid covers, before any filling."""
@@ -72,16 +89,15 @@ class FluidWarp:
         for _, pair in zip(range(n), zip(forward, backward, strict=True), strict=False):
             yield pair
 
-    def _gather(self, carried: torch.Tensor) -> Iterator[Layers]:
+    def _gather(self, colours: torch.Tensor, along: torch.Tensor | None) -> Iterator[Callable[[slice], Layers]]:
         # Colours by bicubic look-up; what goes along is smooth and needs no more than bilinear.
-        colours, along = carried[..., :3].contiguous(), carried[..., 3:].contiguous()
-
         def read(positions: torch.Tensor) -> torch.Tensor:
             seen = sample(colours, positions, mode="bicubic", outside="mirror")
-            return torch.cat([seen, sample(along, positions, outside="mirror")], 1) if along.shape[-1] else seen
+            return seen if along is None else torch.cat([seen, sample(along, positions, outside="mirror")], 1)
 
-        for i, pair in enumerate(self._inverse_traces()):
-            yield Layers(*map(read, pair), 1.0 - i / self.plan.frames)
+        for i, (forward, backward) in enumerate(self._inverse_traces()):
+            share = 1.0 - i / self.plan.frames
+            yield lambda tile, f=forward, b=backward, a=share: Layers(read(f[tile]), read(b[tile]), a)
 
     def _gather_coverage(self) -> Iterator[torch.Tensor]:
         for i, pair in enumerate(self._inverse_traces()):
@@ -141,8 +157,8 @@ class FluidWarp:
         for _, pair in zip(range(n), zip(*paths, strict=True), strict=False):
             yield tuple(sums[:, read] for sums in pair)
 
-    def _splat(self, carried: torch.Tensor) -> Iterator[Layers]:
-        n = self.plan.frames
+    def _splat(self, colours: torch.Tensor, along: torch.Tensor | None) -> Iterator[Callable[[slice], Layers]]:
+        n, carried = self.plan.frames, colours if along is None else torch.cat([colours, along], -1)
         for i, (forward, backward) in enumerate(self._splats(carried)):
             a = 1.0 - i / n
             wa, wb = forward[-1].clamp(0, 1), backward[-1].clamp(0, 1)
@@ -157,7 +173,7 @@ class FluidWarp:
                 # Not a number until filled: whatever were missed could not pass for a colour.
                 ca, cb = ca.masked_fill(both, torch.nan), cb.masked_fill(both, torch.nan)
                 ca, cb = self._fill(ca, both, carried), self._fill(cb, both, carried)
-            yield Layers(ca.T, cb.T, torch.where(both | (empty_a & empty_b), a, share))
+            yield Layers(ca.T, cb.T, torch.where(both | (empty_a & empty_b), a, share)).of
 
     def _splat_coverage(self) -> Iterator[torch.Tensor]:
         for forward, backward in self._splats(self.texture[..., :1], continued=False):
