@@ -29,9 +29,14 @@ LOWEST_GAIN, HIGHEST_GAIN = 0.8, 2.5
 
 
 def linear_blend(layers: Layers) -> torch.Tensor:
-    """share * forward + (1 - share) * backward, [M, C]: the published cross-fade."""
-    share = layers.share[:, None] if isinstance(layers.share, torch.Tensor) else layers.share
-    return torch.lerp(layers.backward, layers.forward, share)
+    """share * forward + (1 - share) * backward, [M, 3]: the published cross-fade."""
+    return _cross_fade(layers.forward, layers.backward, layers.share)
+
+
+def _cross_fade(
+    forward: torch.Tensor, backward: torch.Tensor, share: torch.Tensor | float, out: torch.Tensor | None = None
+) -> torch.Tensor:
+    return torch.lerp(backward, forward, share[:, None] if isinstance(share, torch.Tensor) else share, out=out)
 
 
 def linear_tiles(layers: Callable[[slice], Layers]) -> Callable[[slice], torch.Tensor]:
@@ -205,14 +210,13 @@ class ContrastBlend:
     def __call__(self, layers: Callable[[slice], Layers]) -> Callable[[slice], torch.Tensor]:
         """What gives a tile's colours [m, 3] until the next call; ``layers`` gives the layers of a tile.
 
-        layers: channels 0..2 colours, channels 3 and 4 the source's local variances (:class:`Bands`), carried along
-        with them.
+        Along with the colours the source's local variances [M, 2] (:class:`Bands`) are carried.
         """
         sums = None
         for tile in self.tiles:
-            blended = linear_blend(layers(tile))
-            self._detail[tile] = blended[:, :3]
-            torch.clamp_min(blended[:, 3:5], 0, out=self._wanted[tile])
+            part = layers(tile)
+            _cross_fade(part.forward, part.backward, part.share, out=self._detail[tile])
+            _cross_fade(*part.along, part.share, out=self._wanted[tile]).clamp_min_(0)
             sums = self.statistics._sums(self._detail[tile].T, tile, sums)
         moments = self.statistics.split(sums, self._base, self._detail)
         for tile in self.tiles:
@@ -238,6 +242,6 @@ class ContrastBlend:
 
 
 def contrast_blend(layers: Layers, statistics: LocalStatistics, anchor: Anchor | None = None) -> torch.Tensor:
-    """One frame's :class:`ContrastBlend` of layers [M, 5] as a whole, [M, 3]."""
+    """One frame's :class:`ContrastBlend` of layers as a whole, [M, 3]."""
     colours = ContrastBlend(statistics, anchor, len(layers.forward))(layers.of)
     return colours(ALL)

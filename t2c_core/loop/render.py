@@ -101,7 +101,7 @@ class LoopRenderer:
         raster = torch.zeros(2, warp.height * warp.width, device=self.device)
         raster[:, warp.indices] = values.T
         spread = extend_velocity(raster.reshape(1, 2, warp.height, warp.width), self.plan.flow.mask)
-        return spread[0].permute(1, 2, 0)
+        return spread[0].permute(1, 2, 0).contiguous()
 
     @property
     def coverage(self) -> torch.Tensor:

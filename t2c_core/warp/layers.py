@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -26,18 +27,21 @@ COVERED = 1e-3
 class Layers:
     """One frame before blending.
 
-    forward, backward: [M, C], the carried channels moved forward by i and backward by N - i frames.
+    forward, backward: [M, 3], the colours moved forward by i and backward by N - i frames.
     share: weight of the forward layer, a number or [M]: 1 - i / N, corrected where one layer has holes.
+    along: [M, K] of either, what was carried along with the colours.
     """
 
     forward: torch.Tensor
     backward: torch.Tensor
     share: torch.Tensor | float
+    along: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def of(self, tile: slice) -> Layers:
         """The layers of the fluid's pixels in ``tile``."""
         share = self.share[tile] if isinstance(self.share, torch.Tensor) else self.share
-        return Layers(self.forward[tile], self.backward[tile], share)
+        along = self.along and (self.along[0][tile], self.along[1][tile])
+        return Layers(self.forward[tile], self.backward[tile], share, along)
 
 
 class FluidWarp:
@@ -61,9 +65,9 @@ class FluidWarp:
         self._onward = unit_step(extended, plan.integration)
         self._back = unit_step(-extended, plan.integration)
 
-    def layers(self, carried: torch.Tensor) -> Iterator[Layers]:
-        """Yield the N frames' layers of a raster [H, W, C]: colours, and up to four channels that go along."""
-        for layers in self.tiled_layers(carried[..., :3].contiguous(), carried[..., 3:].contiguous()):
+    def layers(self, colours: torch.Tensor, along: torch.Tensor | None = None) -> Iterator[Layers]:
+        """Yield the N frames' layers of all the fluid's pixels; the rasters are those of ``tiled_layers``."""
+        for layers in self.tiled_layers(colours, along):
             yield layers(slice(None))
 
     def tiled_layers(
@@ -71,10 +75,8 @@ class FluidWarp:
     ) -> Iterator[Callable[[slice], Layers]]:
         """Yield for each of the N frames what gives the layers of a tile of the fluid's pixels, until the next frame.
 
-        colours: [H, W, 3]; along: [H, W, up to 4] that goes along with them as further channels.
+        colours: [H, W, 3]; along: [H, W, up to 4] that goes along with them.
         """
-        if along is not None and not along.shape[-1]:
-            along = None
         yield from (self._splat if self.plan.renderer == "splat" else self._gather)(colours, along)
 
     def coverage(self) -> Iterator[torch.Tensor]:
@@ -91,13 +93,13 @@ class FluidWarp:
 
     def _gather(self, colours: torch.Tensor, along: torch.Tensor | None) -> Iterator[Callable[[slice], Layers]]:
         # Colours by bicubic look-up; what goes along is smooth and needs no more than bilinear.
-        def read(positions: torch.Tensor) -> torch.Tensor:
-            seen = sample(colours, positions, mode="bicubic", outside="mirror")
-            return seen if along is None else torch.cat([seen, sample(along, positions, outside="mirror")], 1)
+        def read(pair: tuple[torch.Tensor, torch.Tensor], share: float, tile: slice) -> Layers:
+            at = [positions[tile] for positions in pair]
+            seen = (sample(colours, p, mode="bicubic", outside="mirror") for p in at)
+            return Layers(*seen, share, along if along is None else tuple(sample(along, p, outside="mirror") for p in at))
 
-        for i, (forward, backward) in enumerate(self._inverse_traces()):
-            share = 1.0 - i / self.plan.frames
-            yield lambda tile, f=forward, b=backward, a=share: Layers(read(f[tile]), read(b[tile]), a)
+        for i, pair in enumerate(self._inverse_traces()):
+            yield partial(read, pair, 1.0 - i / self.plan.frames)
 
     def _gather_coverage(self) -> Iterator[torch.Tensor]:
         for i, pair in enumerate(self._inverse_traces()):
@@ -173,7 +175,8 @@ class FluidWarp:
                 # Not a number until filled: whatever were missed could not pass for a colour.
                 ca, cb = ca.masked_fill(both, torch.nan), cb.masked_fill(both, torch.nan)
                 ca, cb = self._fill(ca, both, carried), self._fill(cb, both, carried)
-            yield Layers(ca.T, cb.T, torch.where(both | (empty_a & empty_b), a, share)).of
+            share = torch.where(both | (empty_a & empty_b), a, share)
+            yield Layers(ca[:3].T, cb[:3].T, share, None if along is None else (ca[3:].T, cb[3:].T)).of
 
     def _splat_coverage(self) -> Iterator[torch.Tensor]:
         for forward, backward in self._splats(self.texture[..., :1], continued=False):
