@@ -83,6 +83,7 @@ class LoopRenderer:
                 colours = torch.lerp(source[tile], fluid(tile), alpha[tile]).clamp_(0, 1)
                 frame.view(-1, 3).index_copy_(0, warp.indices[tile], colours)
             yield frame
+            del frame
 
     def _decoded(self, picture: torch.Tensor) -> Iterator[torch.Tensor]:
         """The network's frames in the fluid, the picture elsewhere; the first one too, or the loop would jump there."""
