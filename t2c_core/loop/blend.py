@@ -82,10 +82,10 @@ class LocalStatistics:
         self.rows, self.columns = (max(1, -int(-s // self.cell)) for s in (height, width))
         self.device = device = positions.device
         self._positions = positions
-        self._index = torch.empty(len(positions), dtype=torch.int64, device=device)
+        self._cell_of = torch.empty(len(positions), dtype=torch.int32, device=device)
         for tile in tiles(len(positions), device):
             x, y = (positions[tile] / self.cell).long().unbind(1)
-            self._index[tile] = y.clamp(max=self.rows - 1) * self.columns + x.clamp(max=self.columns - 1)
+            self._cell_of[tile] = y.clamp(max=self.rows - 1) * self.columns + x.clamp(max=self.columns - 1)
         self._blur_rows, self._blur_columns = (_gaussian_matrix(k, device) for k in (self.rows, self.columns))
         counts = self._sums(torch.ones(1, 1, device=device).expand(1, len(positions)))
         self._in_cell = counts.clamp_min(1e-9)
@@ -98,7 +98,7 @@ class LocalStatistics:
         count = len(values)
         if into is None:
             into = torch.zeros(count, self.rows, self.columns, device=values.device)
-        into.view(count, -1).scatter_add_(1, self._index[tile].expand(count, -1), values)
+        into.view(count, -1).scatter_add_(1, self._cell_of[tile].long().expand(count, -1), values)
         return into
 
     def _blur(self, grid: torch.Tensor) -> torch.Tensor:

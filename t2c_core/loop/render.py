@@ -66,8 +66,8 @@ class LoopRenderer:
                 yield picture.clone()
             return
         warp = self.warp
-        alpha = self.plan.flow.mask.reshape(-1, 1).float().to(self.device).index_select(0, warp.indices)
-        source = picture.reshape(-1, 3).index_select(0, warp.indices)
+        alpha = warp.of_fluid(self.plan.flow.mask[0].float())
+        source = warp.of_fluid(picture)
         blend, along = linear_tiles, None
         if self.blend == "contrast":
             statistics = LocalStatistics(warp.positions, warp.height, warp.width)

@@ -61,13 +61,14 @@ def _steps_on(start: np.ndarray, step: np.ndarray, k: int, size: int) -> np.ndar
 def extend_picture(picture: torch.Tensor, mask: torch.Tensor, reach: float) -> torch.Tensor:
     """The picture [H, W, 3] with the fluid's texture continued up to ``reach`` px beyond its mask [H, W].
 
-    Fluid pixels (mask > 0.1, or > 0 if there are none) are unchanged. float32 on the CPU.
+    Fluid pixels (mask > 0.1, or > 0 if there are none) are unchanged. float32 on the CPU; where nothing lies beyond
+    the fluid it is the picture itself.
     """
     image = picture.float().cpu().numpy()
     m = mask.float().cpu().numpy()
     fluid = m > OWN if (m > OWN).any() else m > 0
     if fluid.all() or not fluid.any():
-        return torch.from_numpy(image.copy())
+        return torch.from_numpy(image)
     distance = cv2.distanceTransform((~fluid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     beyond = np.flatnonzero(~fluid & (distance <= max(2.0, reach))).astype(np.int32)
     del distance

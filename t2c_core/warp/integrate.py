@@ -65,17 +65,18 @@ def _runge_kutta(velocity: torch.Tensor, position: torch.Tensor) -> torch.Tensor
 
 
 def _advance(step: torch.Tensor, positions: torch.Tensor, integration: str) -> torch.Tensor:
+    parts = tiles(len(positions), positions.device)
+    if len(parts) == 1:
+        return _tile_advanced(step, positions, integration)
     moved = torch.empty_like(positions)
-    for tile in tiles(len(positions), positions.device):
-        here, there = positions[tile], moved[tile]
-        if integration != "nearest":
-            torch.add(here, sample(step, here), out=there)
-        else:
-            there.copy_(_nearest_step(step, here))
+    for tile in parts:
+        moved[tile] = _tile_advanced(step, positions[tile], integration)
     return moved
 
 
-def _nearest_step(step: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+def _tile_advanced(step: torch.Tensor, positions: torch.Tensor, integration: str) -> torch.Tensor:
+    if integration != "nearest":
+        return positions + sample(step, positions)
     height, width = step.shape[:2]
     x, y = torch.round(positions).long().unbind(1)
     moved = positions + step[y.clamp(0, height - 1), x.clamp(0, width - 1)]

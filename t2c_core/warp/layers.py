@@ -56,7 +56,7 @@ class FluidWarp:
         mask = plan.flow.mask
         self.height, self.width = plan.flow.size
         velocity = plan.flow.velocity.float() * plan.speed
-        fastest = float(torch.linalg.vector_norm(velocity, dim=1).max())
+        fastest = float(torch.hypot(*velocity[0]).max())
         self.reach = min(fastest * plan.frames, 0.5 * max(self.height, self.width)) + 2.0
         self.indices = torch.nonzero(mask[0].reshape(-1) > 0).reshape(-1).to(self.device)
         self.positions = pixel_grid(self.height, self.width, self.device)[self.indices]
@@ -64,6 +64,11 @@ class FluidWarp:
         extended = extend_velocity(velocity, mask).to(self.device)
         self._onward = unit_step(extended, plan.integration)
         self._back = unit_step(-extended, plan.integration)
+
+    def of_fluid(self, raster: torch.Tensor) -> torch.Tensor:
+        """Values [M, C] of the fluid's pixels of a raster [H, W, C]; no copy where all pixels are fluid."""
+        values = raster.reshape(self.height * self.width, -1).to(self.device)
+        return values if len(values) == len(self.indices) else values.index_select(0, self.indices)
 
     def layers(self, colours: torch.Tensor, along: torch.Tensor | None = None) -> Iterator[Layers]:
         """Yield the N frames' layers of all the fluid's pixels; the rasters are those of ``tiled_layers``."""
