@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
@@ -113,8 +114,8 @@ def _encode(frames: Iterator[torch.Tensor], target: Path, s: Settings, codec: Vi
         context.gop_size = _LONGEST_GOP
         context.color_range = _LIMITED
         context.colorspace = context.color_primaries = context.color_trc = _BT709
-        for index, frame in enumerate(frames):
-            picture = _to_video_frame(frame, codec)
+        # map keeps no frame while the next one is made.
+        for index, picture in enumerate(map(partial(_to_video_frame, codec=codec), frames)):
             picture.pts, picture.time_base = index, 1 / s.rate
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
