@@ -8,6 +8,7 @@ local, and measured instead of assumed: the layers are not always uncorrelated, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import torch
 
 from ..warp.layers import Layers
 from ..warp.sample import sample, tiles
+from .suit import Suitability
 
 LUMA = (0.299, 0.587, 0.114)
 CELLS = 128
@@ -22,10 +24,13 @@ CELLS = 128
 WINDOW = 1.5
 """Standard deviation of the statistics' window, in cells: 1/85 of the picture's longer side."""
 WIDER = 2
+"""How many times more the window is applied for wide means."""
 ALL = slice(None)
 NOISE_FLOOR = 1e-3**2
 """Variance below which there is nothing to restore."""
 LOWEST_GAIN, HIGHEST_GAIN = 0.8, 2.5
+EASE = 0.6
+LOWEST_LIFT, HIGHEST_LIFT = 0.8, 1.25
 
 
 def linear_blend(layers: Layers) -> torch.Tensor:
@@ -42,6 +47,19 @@ def _cross_fade(
 def linear_tiles(layers: Callable[[slice], Layers]) -> Callable[[slice], torch.Tensor]:
     """The published cross-fade of a frame, tile by tile: what gives a tile's colours [m, 3]."""
     return lambda tile: linear_blend(layers(tile))
+
+
+def even_pace(share: torch.Tensor | float) -> torch.Tensor | float:
+    """The share cos / (cos + sin) of an angle that goes from 0 to 90 degrees as a linear share goes from 1 to 0.
+
+    With its contrast restored a blend weighs two unrelated textures by cos and sin: over the linear share the one
+    would give way to the other twice as fast in mid-loop as at the seam. EASE: the layers go over into one another a
+    little faster still at the seam, where the picture is nearly one layer and changes by its motion alone.
+    """
+    cos, sin = (torch.cos, torch.sin) if isinstance(share, torch.Tensor) else (math.cos, math.sin)
+    gone = 1.0 - share
+    angle = (gone + EASE / (2 * math.pi) * sin(2 * math.pi * gone)) * (math.pi / 2)
+    return cos(angle) / (cos(angle) + sin(angle))
 
 
 def luma(colours: torch.Tensor) -> torch.Tensor:
@@ -109,9 +127,9 @@ class LocalStatistics:
         return sample(grid.permute(1, 2, 0), (self._positions[tile] + 0.5) / self.cell - 0.5)
 
     def wide_mean(self, values: torch.Tensor) -> torch.Tensor:
-        """The mean [M] of values [M] over windows WIDER times as wide, at every pixel."""
+        """The mean [M] of values [M] over windows sqrt(1 + WIDER) times as wide, at every pixel."""
         sums, counts = self._sums(values[None]), self._in_cell
-        for _ in range(WIDER**2):
+        for _ in range(WIDER):
             sums, counts = self._blur(sums), self._blur(counts)
         grid, out = sums / counts.clamp_min(1e-9), torch.empty_like(values)
         for tile in tiles(len(values), self.device):
@@ -172,22 +190,29 @@ class Anchor:
         self.strength = strength
         place = statistics(source)
         self.mean, self.variance = place.mean, place.variance
-        self._shape = luma(place.mean)
-        self._shape -= statistics.wide_mean(self._shape)
-        detail = luma(place.middle) + luma(place.fine)
-        self._energy = float((detail * (detail + 2 * self._shape)).mean())
+        self.suitability = Suitability(luma(place.mean), place.variance, strength)
+        self._around = statistics.wide_mean(self.suitability.mean)
+        self._energy = float((luma(source) - self._around).square_().mean())
 
-    def lift(self, detail: torch.Tensor) -> float:
-        """The factor on the luma [M] of carried detail that gives shapes and detail together the source's energy.
+    def products(self, middle: torch.Tensor, rest: torch.Tensor, tile: slice = ALL) -> torch.Tensor:
+        """float64 [3]: sums over a tile of s s, s m and m m.
 
-        In the source they go together (foam is bright and rough); detail from elsewhere does not, and energy is lost.
-        It solves E[(shape + k detail)^2] = E[(shape + source's detail)^2] for k.
+        m: luma of the ``middle`` band [m, 3]; s: of the ``rest``, mean and fine band, over its wide surroundings.
         """
-        product = self._shape * detail
-        together = float(product.mean())
-        alone = max(float(torch.mul(detail, detail, out=product).mean()), 1e-12)
-        k = (max(together**2 + alone * self._energy, 0.0) ** 0.5 - together) / alone
-        return 1.0 + self.strength * (min(max(k, 0.8), 1.25) - 1.0)
+        m, s = luma(middle), luma(rest).sub_(self._around[tile])
+        return torch.stack([(a * b).sum(dtype=torch.float64) for a, b in ((s, s), (s, m), (m, m))])
+
+    def lift(self, products: torch.Tensor) -> float:
+        """The factor on the carried middle band that gives the frame the energy of the source picture.
+
+        In the source the bands go together (foam is bright and rough); carried over other shapes they do not, and
+        energy is lost. It solves E[(s + k m)^2] = E of the source for k. The fine band,
+        which makes up most of what changes from frame to frame, is left as it is: the loop keeps its pace.
+        """
+        alone, together, squared = (products / len(self._around)).tolist()
+        squared = max(squared, 1e-12)
+        k = (max(together**2 - squared * (alone - self._energy), 0.0) ** 0.5 - together) / squared
+        return 1.0 + min(1.0, 2.0 * self.strength) * (min(max(k, LOWEST_LIFT), HIGHEST_LIFT) - 1.0)
 
 
 class ContrastBlend:
@@ -202,43 +227,45 @@ class ContrastBlend:
 
     def __init__(self, statistics: LocalStatistics, anchor: Anchor | None, count: int) -> None:
         self.statistics, self.anchor = statistics, anchor
+        self._suitability = anchor.suitability if anchor else Suitability(None, None, 0.0)
         self.tiles = tiles(count, statistics.device)
-        self._base, self._detail = (torch.empty(count, 3, device=statistics.device) for _ in range(2))
+        self._middle, self._rest = (torch.empty(count, 3, device=statistics.device) for _ in range(2))
         self._wanted = torch.empty(count, 2, device=statistics.device)
-        self._luma = torch.empty(count, device=statistics.device)
 
     def __call__(self, layers: Callable[[slice], Layers]) -> Callable[[slice], torch.Tensor]:
         """What gives a tile's colours [m, 3] until the next call; ``layers`` gives the layers of a tile.
 
-        Along with the colours the source's local variances [M, 2] (:class:`Bands`) are carried.
+        Along with the colours go CHANNELS more: the source's local variances (:class:`Bands`), its local mean of luma
+        and 1 on the fluid.
         """
         sums = None
         for tile in self.tiles:
             part = layers(tile)
-            _cross_fade(part.forward, part.backward, part.share, out=self._detail[tile])
-            _cross_fade(*part.along, part.share, out=self._wanted[tile]).clamp_min_(0)
-            sums = self.statistics._sums(self._detail[tile].T, tile, sums)
-        moments = self.statistics.split(sums, self._base, self._detail)
-        for tile in self.tiles:
-            self._restore(tile, moments)
-        lift = 1.0 if self.anchor is None else self.anchor.lift(self._luma)
-        return lambda tile: torch.add(self._base[tile], self._detail[tile], alpha=lift)
+            share = even_pace(self._suitability.share(part.share, part.along, tile))
+            _cross_fade(part.forward, part.backward, share, out=self._rest[tile])
+            _cross_fade(*(a[:, :2] for a in part.along), share, out=self._wanted[tile]).clamp_min_(0)
+            sums = self.statistics._sums(self._rest[tile].T, tile, sums)
+        moments = self.statistics.split(sums, self._middle, self._rest)
+        products = sum(self._restore(tile, moments) for tile in self.tiles)
+        lift = 1.0 if self.anchor is None else self.anchor.lift(products)
+        return lambda tile: torch.add(self._rest[tile], self._middle[tile], alpha=lift)
 
-    def _restore(self, tile: slice, moments: LocalMoments) -> None:
-        """Turn the bands of a tile into detail with the contrast it shall have, and the mean it is added to."""
-        anchor, middle, fine = self.anchor, self._base[tile], self._detail[tile]
+    def _restore(self, tile: slice, moments: LocalMoments) -> torch.Tensor | float:
+        """Give the bands of a tile the contrast they shall have, and the fine one its mean; returns the products."""
+        anchor, middle, fine = self.anchor, self._middle[tile], self._rest[tile]
         wanted, lowest = self._wanted[tile], LOWEST_GAIN
         if anchor is not None:
             wanted = torch.lerp(wanted, anchor.variance[tile], anchor.strength)
             lowest *= 1.0 - 0.8 * anchor.strength
         gain = (wanted + NOISE_FLOOR).div_(moments.variance(tile).add_(NOISE_FLOOR))
         gain = gain.sqrt_().clamp_(lowest, HIGHEST_GAIN)
-        self._detail[tile] = (gain[:, :1] * middle).addcmul_(gain[:, 1:], fine)
+        middle *= gain[:, :1]
+        fine *= gain[:, 1:]
         mean = moments.mean(tile)
         if anchor is not None:
             mean = torch.lerp(mean, anchor.mean[tile], anchor.strength)
-            self._luma[tile] = luma(self._detail[tile])
-        self._base[tile] = mean
+        fine += mean
+        return 0.0 if anchor is None else anchor.products(middle, fine, tile)
 
 
 def contrast_blend(layers: Layers, statistics: LocalStatistics, anchor: Anchor | None = None) -> torch.Tensor:

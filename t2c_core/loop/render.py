@@ -9,10 +9,11 @@ import torch
 from ..errors import InputError
 from ..networks.render import NetworkFrames
 from ..types import BLENDS, WarpPlan
-from ..warp.extend import extend_velocity
+from ..warp.extend import OWN, extend_velocity
 from ..warp.layers import FluidWarp
 from ..warp.sample import tiles
-from .blend import Anchor, ContrastBlend, LocalStatistics, linear_tiles
+from .blend import Anchor, Bands, ContrastBlend, LocalStatistics, linear_tiles, luma
+from .suit import CHANNELS
 
 DEFAULT_ANCHOR = 0.8
 
@@ -72,7 +73,7 @@ class LoopRenderer:
         if self.blend == "contrast":
             statistics = LocalStatistics(warp.positions, warp.height, warp.width)
             anchor = Anchor(source, statistics, self.anchor) if self.anchor else None
-            along = self._spread(anchor.variance if anchor else statistics(source).variance)
+            along = self._along(anchor or statistics(source))
             blend = ContrastBlend(statistics, anchor, len(source))
         frames = warp.tiled_layers(warp.texture, along)
         next(frames)
@@ -96,13 +97,17 @@ class LoopRenderer:
         moving = (self.plan.flow.mask > 0)[:, None] & (self.plan.flow.velocity != 0)
         return self.plan.speed == 0 or not bool(moving.any())
 
-    def _spread(self, values: torch.Tensor) -> torch.Tensor:
-        """[H, W, 2]: values [M, 2] of the fluid's pixels, continued beyond the mask."""
-        warp = self.warp
-        raster = torch.zeros(2, warp.height * warp.width, device=self.device)
-        raster[:, warp.indices] = values.T
-        spread = extend_velocity(raster.reshape(1, 2, warp.height, warp.width), self.plan.flow.mask)
-        return spread[0].permute(1, 2, 0).contiguous()
+    def _along(self, place: Anchor | Bands) -> torch.Tensor:
+        """[H, W, 4]: what goes along with the colours, continued beyond the mask; there the last channel is 0."""
+        warp, mask = self.warp, self.plan.flow.mask
+        along = torch.empty(warp.height, warp.width, CHANNELS, device=self.device)
+        along[..., 3] = (mask[0] > OWN).to(self.device) if (mask > OWN).any() else 1.0
+        for first, values in ((0, place.variance), (2, luma(place.mean)[:, None])):
+            raster = torch.zeros(2, warp.height * warp.width, device=self.device)
+            raster[: values.shape[1], warp.indices] = values.T
+            spread = extend_velocity(raster.reshape(1, 2, warp.height, warp.width), mask)
+            along[..., first : first + values.shape[1]] = spread[0, : values.shape[1]].permute(1, 2, 0)
+        return along
 
     @property
     def coverage(self) -> torch.Tensor:
