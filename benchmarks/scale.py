@@ -143,8 +143,8 @@ def table(results: list[dict]) -> str:
         frames = r["rendered"] or r["frames"]
         shown = f"{r['frames']}" if not r["rendered"] else f"first {r['rendered']} of {r['frames']}"
         lines.append(
-            f"| {r['size'].replace('x', ' x ')} | {r['fluid_share']:.0%} | {r['renderer']} | {shown} | {r['total']:.1f} "
-            f"| {r['render'] / r['total']:.0%} | {r['total'] / frames:.2f} | {per_megapixel(r):.3f} "
+            f"| {r['size'].replace('x', ' x ')} | {r['fluid_share']:.0%} | {r['renderer']} | {shown} "
+            f"| {r['total']:.1f} | {r['render'] / r['total']:.0%} | {r['total'] / frames:.2f} | {per_megapixel(r):.3f} "
             f"| {r['peak'] / 1024:.2f} GiB |"
         )
     return "\n".join([*lines, "", *linearity(results)])

@@ -129,8 +129,8 @@ def reversed_traces(
 ) -> Iterator[torch.Tensor]:
     """The same positions in the opposite order: after ``steps``, ..., 1, 0 frames.
 
-    At most ``stored_bytes`` of positions (but at least LEAST_KEPT lists) are kept besides ``start`` and the one being
-    yielded. Where all fit each is integrated once; otherwise check points are kept and the rest is integrated again
+    At most ``stored_bytes`` of positions (but at least LEAST_KEPT lists) are kept besides ``start``, the one yielded
+    and those the current step is made from. Where all fit each is integrated once; otherwise check points are kept and the rest is integrated again
     from them, by binomial check pointing (Griewank & Walther, "Algorithm 799: revolve", 2000): with s lists no step is
     taken more than r times where binomial(s + r + 1, r) > steps, so 6 lists and 5 look-ups a frame reach 461 frames.
     """
