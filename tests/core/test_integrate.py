@@ -177,7 +177,7 @@ def test_look_ups_of_reversed_traces(monkeypatch, lists, times):
 @pytest.mark.parametrize("lists", [4, 6, 15, 100])
 @pytest.mark.parametrize("steps", [5, 60, 240])
 def test_check_points_keep_no_more_than_their_bytes(monkeypatch, lists, steps):
-    """Lists of positions alive at a time: the check points, the last one yielded, and two between which a step is made."""
+    """Lists alive at a time: the check points, the last one yielded, and two between which a step is made."""
     alive, most = set(), 0
     original = integrate._advance
 
