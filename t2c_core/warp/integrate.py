@@ -129,10 +129,11 @@ def reversed_traces(
 ) -> Iterator[torch.Tensor]:
     """The same positions in the opposite order: after ``steps``, ..., 1, 0 frames.
 
-    At most ``stored_bytes`` of positions (but at least LEAST_KEPT lists) are kept besides ``start`` and the one being
-    yielded. Where all fit each is integrated once; otherwise check points are kept and the rest is integrated again
-    from them, by binomial check pointing (Griewank & Walther, "Algorithm 799: revolve", 2000): with s lists no step is
-    taken more than r times where binomial(s + r + 1, r) > steps, so 6 lists and 5 look-ups a frame reach 461 frames.
+    At most ``stored_bytes`` of positions (but at least LEAST_KEPT lists) are kept besides ``start``, the one yielded
+    and those a step is made from. Where all fit each is integrated once; otherwise check points are kept and the rest
+    is integrated again from them, by binomial check pointing (Griewank & Walther, "Algorithm 799: revolve", 2000):
+    with s lists no step is taken more than r times if binomial(s + r + 1, r) > steps, so 6 lists and 5 look-ups a
+    frame reach 791 frames.
     """
     lists = max(LEAST_KEPT, stored_bytes // max(1, start.numel() * start.element_size()))
     # Spans still to be yielded, the last one first: positions where it begins, and how many frames it has.

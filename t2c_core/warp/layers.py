@@ -101,9 +101,8 @@ class FluidWarp:
         def read(pair: tuple[torch.Tensor, torch.Tensor], share: float, tile: slice) -> Layers:
             at = [positions[tile] for positions in pair]
             seen = (sample(colours, p, mode="bicubic", outside="mirror") for p in at)
-            return Layers(
-                *seen, share, along if along is None else tuple(sample(along, p, outside="mirror") for p in at)
-            )
+            beside = None if along is None else tuple(sample(along, p, outside="mirror") for p in at)
+            return Layers(*seen, share, beside)
 
         for i, pair in enumerate(self._inverse_traces()):
             yield partial(read, pair, 1.0 - i / self.plan.frames)
