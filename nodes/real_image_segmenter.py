@@ -15,6 +15,7 @@ from ..t2c_core.segment.models.find import THRESHOLD, regions_of
 from ..t2c_core.segment.overlay import mask_overlay, regions_overlay
 from ..t2c_core.segment.refine import refine_mask
 from ..t2c_core.segment.regions import union, within
+from ..t2c_core.segment.strokes import with_strokes
 from ..t2c_core.segment.vocabulary import DEFAULT_VOCABULARY, parse_vocabulary
 from ..t2c_core.types import Attention, FluidRegions, MotionHints
 from . import segmenters, sockets
@@ -161,8 +162,8 @@ class RealImageSegmenter(io.ComfyNode):
                 sockets.Hints.Input(
                     "hints",
                     optional=True,
-                    tooltip="From Motion Hints. Needed for the method 'hints'; with the others, its pins and 'freeze' "
-                    "strokes are cut out of the mask.",
+                    tooltip="From Motion Hints. Needed for the method 'hints'; with the others, its 'move' strokes are "
+                    "added to the mask, its pins and 'freeze' strokes cut out of it.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -242,7 +243,11 @@ class RealImageSegmenter(io.ComfyNode):
         # strokes last, or fill_holes and grow would cover them and a feathered one would lose its slope; pins need not
         # be: the flow is zero there.
         refined = refine_mask(
-            cut_frozen(found, drawn), grow=grow, feather=feather, fill_holes=fill_holes, min_area=min_area
+            cut_frozen(with_strokes(found, drawn), drawn),
+            grow=grow,
+            feather=feather,
+            fill_holes=fill_holes,
+            min_area=min_area,
         )
         refined = cut_frozen(refined, drawn, pins=False)
         if not (refined > 0).any():

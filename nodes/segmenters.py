@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,14 @@ AUTO = "auto"
 WORK_MEMORY = 2 * 2**30
 """Room made on the graphics card beside the weights: pictures of about 1000 pixels and their features."""
 
+LINGER = 5.0
+"""Seconds between ComfyUI's unloading a model and its weights leaving the memory."""
+
 _kept: dict[tuple[str, int], Any] = {}
 """The last model's patcher, as long as ComfyUI keeps it loaded."""
+_leaving: set[tuple[str, int]] = set()
+"""Which of them was unloaded and has not been used since."""
+_lock = threading.Lock()
 _scored: dict[tuple[Any, ...], Scores] = {}
 """The last answer, a few MB: grow, feather and threshold can be tried without running the model again."""
 
@@ -65,7 +72,9 @@ def look(name: str, picture: torch.Tensor, words: str, progress: Callable[[int],
     if key in _scored:
         return _scored[key]
     _scored.clear()
-    patcher = _patcher(path, stamp)
+    with _lock:
+        _leaving.discard(stamp)
+        patcher = _patcher(path, stamp)
     comfy.model_management.load_models_gpu([patcher], memory_required=WORK_MEMORY)
     step: list[Callable[[int], None]] = []
 
@@ -84,6 +93,14 @@ def _stamp(path: Path) -> tuple[str, int]:
     return str(path), max((file.stat().st_mtime_ns for file in files), default=0)
 
 
+def _drop(stamp: tuple[str, int]) -> None:
+    """Let go of a model that was unloaded, unless it was asked for again."""
+    with _lock:
+        if stamp in _leaving:
+            _leaving.discard(stamp)
+            _kept.pop(stamp, None)
+
+
 def _patcher(path: Path, stamp: tuple[str, int]) -> Any:
     if stamp not in _kept:
         _kept.clear()
@@ -94,7 +111,11 @@ def _patcher(path: Path, stamp: tuple[str, int]) -> Any:
 
         def forget(_: Any, unpatch_all: bool) -> None:
             if unpatch_all:  # else it is only moved
-                _kept.pop(stamp, None)
+                # Not at once: ComfyUI is walking its list of loaded models, and a model that vanished would shorten it.
+                _leaving.add(stamp)
+                timer = threading.Timer(LINGER, _drop, [stamp])
+                timer.daemon = True
+                timer.start()
 
         patcher.add_callback(CallbacksMP.ON_DETACH, forget)
         _kept[stamp] = patcher

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from .cli_loop import add_loop_arguments, check_loop_arguments, write_plan
+from .cli_loop import FRAMES, add_loop_arguments, check_loop_arguments, write_plan
 from .errors import InputError
-from .flow.kinds import class_parts
+from .flow.kinds import class_parts, loop_length
 from .flow.regions import region_angles
 from .flow.solver import solve_flow
 from .hints import parse_hints
@@ -21,6 +21,7 @@ from .segment.freeze import cut_frozen
 from .segment.from_hints import mask_from_hints
 from .segment.refine import refine_mask
 from .segment.regions import union, within
+from .segment.strokes import with_strokes
 from .segment.vocabulary import DEFAULT_VOCABULARY
 from .types import FluidRegions, MotionField, MotionHints, WarpPlan
 
@@ -43,7 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("--incompressibility", type=float, default=0.5, help="0..1")
     parser.add_argument("--feather", type=float, default=3.0, help="soft edge of the mask in pixels")
     add_loop_arguments(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, frames=None)  # with a model it depends on what moves
     return parser
 
 
@@ -87,22 +88,30 @@ def _regions(args: argparse.Namespace, picture: torch.Tensor) -> FluidRegions:
 def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
     """Picture, mask and flow of an 'animate' command line as a plan ready to render. Raises InputError."""
     picture = load_picture(args.picture, longer_side=args.size)
-    hints, regions, parts = _hints(args.hints), FluidRegions(), None
+    hints, regions, parts, frames = (
+        _hints(args.hints),
+        FluidRegions(),
+        None,
+        FRAMES if args.frames is None else args.frames,
+    )
     # With a model the kinds have ways of their own: words may speak of their speed alone.
     words = args.model and args.direction and find_paces(args.direction) and not find_directions(args.direction)
     directions = directions_of(None if words else args.direction)
     if args.model:
         regions = _regions(args, picture)
-        mask = refine_mask(cut_frozen(union(regions), hints), fill_holes=0.001, min_area=0.0005, feather=args.feather)
+        found = cut_frozen(with_strokes(union(regions), hints), hints)
+        mask = refine_mask(found, fill_holes=0.001, min_area=0.0005, feather=args.feather)
     elif args.mask:
-        mask = load_mask(args.mask, *picture.shape[1:3])
-        mask = refine_mask(cut_frozen((mask >= 0.5).float(), hints), feather=args.feather)
+        mask = (load_mask(args.mask, *picture.shape[1:3]) >= 0.5).float()
+        mask = refine_mask(cut_frozen(with_strokes(mask, hints), hints), feather=args.feather)
     else:
         found = mask_from_hints(picture, hints)
         mask = refine_mask(found, fill_holes=0.001, min_area=0.0005, feather=args.feather)
     mask = cut_frozen(mask, hints, pins=False)
     if regions.regions and (mask > 0).any():
-        parts = class_parts(mask, within(regions, mask), directions, find_paces(args.direction or ""), hints)
+        kinds = within(regions, mask)
+        parts = class_parts(mask, kinds, directions, find_paces(args.direction or ""), hints)
+        frames = loop_length(kinds) if args.frames is None else frames
     field: MotionField = solve_flow(
         picture,
         mask,
@@ -112,12 +121,16 @@ def plan_from_arguments(args: argparse.Namespace) -> WarpPlan:
         perspective=args.perspective,
         incompressibility=args.incompressibility,
     )
-    return WarpPlan(picture, field, args.frames, args.speed, args.renderer, args.integration)
+    return WarpPlan(picture, field, frames, args.speed, args.renderer, args.integration)
 
 
 def run(args: argparse.Namespace) -> int:
     """Render, write and (if asked) measure; returns 0. Raises InputError."""
     check_loop_arguments(args)
+    if args.model and args.mask:
+        raise InputError(
+            "mask", "and model both say what moves.", "Give one of them; strokes in --hints add to either."
+        )
     if args.output.exists() and args.picture.exists() and args.output.samefile(args.picture):
         raise InputError("output", f"'{args.output}' is the picture itself.", "Give the loop another name.")
     return write_plan(plan_from_arguments(args), args)

@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 def run(args: argparse.Namespace) -> int:
     """Convert and say what it is; returns 0. Raises InputError."""
     if args.source.suffix.lower() == ".bin":
-        print(f"{args.target}: {convert_bin(args.source, args.target)} tensors")
+        print(f"{args.target}: {convert_bin(args.source, args.target, half=args.fp16)} tensors")
         return 0
     kind = convert(args.source, args.target, torch.float16 if args.fp16 else torch.float32)
     print(f"{args.target}: {kind}")

@@ -19,12 +19,20 @@ from .pictures import save_picture
 from .segment.overlay import mask_overlay
 from .types import BLENDS, INTEGRATIONS, RENDERERS, MotionField, WarpPlan
 
+FRAMES = 60
+"""The loop's length where nothing says otherwise."""
+
 
 def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how the loop is rendered and written."""
     parser.add_argument("-o", "--output", type=Path, required=True, help="file to write; its ending chooses the format")
     parser.add_argument("--format", choices=sorted(FORMATS), help="format, where the ending is not enough (mp4-hq)")
-    parser.add_argument("--frames", type=int, default=60, help="length of the loop (60)")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=FRAMES,
+        help=f"length of the loop ({FRAMES}; animate --model: what suits the kinds)",
+    )
     parser.add_argument("--rate", type=float, default=30.0, help="frames per second (30)")
     parser.add_argument("--speed", type=float, default=1.0, help="multiplies the motion (1)")
     parser.add_argument("--renderer", choices=RENDERERS, default="gather")

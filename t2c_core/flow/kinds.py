@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from ..hints import arrow_samples
 from ..prompt.directions import Direction
-from ..prompt.kinds import family_of, is_meant, kind_of
+from ..prompt.kinds import LEVEL, family_of, is_meant, kind_of
 from ..segment.regions import owners
 from ..types import FluidRegions, MotionHints
 from .banks import bank_angles
@@ -55,22 +55,37 @@ OTHERWISE = Usual(0.0, 1.0, 60)
 """Of kinds nobody knows."""
 
 
-def said_of(label: str, said: Mapping[str | None, float]) -> float | None:
+def said_of(label: str, said: Mapping[str | None, float], found: Collection[str] = ()) -> float | None:
     """What is said of a region, of {moving word: value}; None as a word stands for everything else.
 
     Its own kind before a wider one: of a river 'river' or 'brook', then 'water'. 'clouds' are the sky where only that
-    was found.
+    was found. What is said of a kind that is none of ``found`` (all labels) is meant for those taken for each other:
+    'the river' for a lake, 'steam' for smoke.
     """
     kinds = {word: kind_of(word) for word in said if word is not None}
-    for fits in (
-        lambda kind: kind == label,
-        lambda kind: bool(kind) and is_meant(label, kind),
-        lambda kind: {kind, label} == {"cloud", "sky"},
-    ):
+    for fits in _FITS:
         for word, kind in kinds.items():
-            if fits(kind):
+            if kind and fits(kind, label):
                 return said[word]
+    for word, kind in kinds.items():
+        lost = found and kind and not any(fits(kind, other) for fits in _FITS for other in found)
+        if lost and _alike(kind, label):
+            return said[word]
     return said.get(None)
+
+
+_FITS = (
+    lambda kind, label: kind == label,
+    lambda kind, label: is_meant(label, kind),
+    lambda kind, label: {kind, label} == {"cloud", "sky"},
+)
+
+
+def _alike(kind: str, label: str) -> bool:
+    """Whether models take one for the other, and people mean the same: standing waters, or kinds of a family."""
+    if {kind, label} <= LEVEL:
+        return True
+    return family_of(kind) == family_of(label) and family_of(kind) not in ("water", "rain")
 
 
 def class_parts(
@@ -91,8 +106,8 @@ def class_parts(
     moving = (mask[0] > 0).cpu().numpy()
     # The first direction said of a thing holds, as elsewhere.
     ways = {direction.subject: direction.angle for direction in reversed(directions)}
-    said = [said_of(label, ways) for label in labels]
-    speeds = [usual(label).speed * (said_of(label, paces or {}) or 1.0) for label in labels]
+    said = [said_of(label, ways, labels) for label in labels]
+    speeds = [usual(label).speed * (said_of(label, paces or {}, labels) or 1.0) for label in labels]
     drift = np.array(speeds, np.float32)[of]
     angles = np.zeros((height, width), np.float32)
     for number, label in enumerate(labels):

@@ -20,13 +20,17 @@ def check_frame(frame: Frame) -> None:
 def as_float(frame: Frame, *, finite: bool = True) -> torch.Tensor:
     """[H, W, 3] float32 in 0..1 on the frame's own device; values outside are clamped.
 
-    NaN and infinity raise InputError if ``finite``, otherwise NaN passes.
+    The frame itself where it is that already. NaN and infinity raise InputError if ``finite``, otherwise NaN passes.
     """
     check_frame(frame)
     tensor = torch.as_tensor(frame)
     if tensor.dtype == torch.uint8:
         return tensor.float() / 255.0
     tensor = tensor.detach().float()
+    # Both are NaN if one value is.
+    low, high = (float(value) for value in torch.aminmax(tensor))
+    if low >= 0.0 and high <= 1.0:
+        return tensor
     if finite and not torch.isfinite(tensor).all():
         raise InputError("frames", "a frame contains NaN or infinite values.", "Check the picture and the flow.")
     return tensor.clamp(0.0, 1.0)

@@ -9,9 +9,11 @@ import torch
 from ..errors import InputError
 from ..networks.render import NetworkFrames
 from ..types import BLENDS, WarpPlan
-from ..warp.extend import extend_velocity
+from ..warp.extend import OWN, extend_velocity
 from ..warp.layers import FluidWarp
-from .blend import Anchor, LocalStatistics, contrast_blend, linear_blend
+from ..warp.sample import tiles
+from .blend import Anchor, Bands, ContrastBlend, LocalStatistics, linear_tiles, luma
+from .suit import CHANNELS
 
 DEFAULT_ANCHOR = 0.8
 
@@ -65,21 +67,24 @@ class LoopRenderer:
                 yield picture.clone()
             return
         warp = self.warp
-        alpha = self.plan.flow.mask.reshape(-1, 1).float().to(self.device)[warp.indices]
-        source = picture.reshape(-1, 3)[warp.indices]
-        statistics, anchor, carried = None, None, warp.texture
+        alpha = warp.of_fluid(self.plan.flow.mask[0].float())
+        source = warp.of_fluid(picture)
+        blend, along = linear_tiles, None
         if self.blend == "contrast":
             statistics = LocalStatistics(warp.positions, warp.height, warp.width)
             anchor = Anchor(source, statistics, self.anchor) if self.anchor else None
-            variance = (anchor.place if anchor else statistics(source)).variance
-            carried = torch.cat([warp.texture, self._spread(variance)], -1)
-        frames = warp.layers(carried)
+            along = self._along(anchor or statistics(source))
+            blend = ContrastBlend(statistics, anchor, len(source))
+        frames = warp.tiled_layers(warp.texture, along)
         next(frames)
         for layers in frames:
-            fluid = linear_blend(layers) if statistics is None else contrast_blend(layers, statistics, anchor)
+            fluid = blend(layers)
             frame = picture.clone()
-            frame.view(-1, 3)[warp.indices] = torch.lerp(source, fluid, alpha).clamp_(0, 1)
+            for tile in tiles(len(source), self.device):
+                colours = torch.lerp(source[tile], fluid(tile), alpha[tile]).clamp_(0, 1)
+                frame.view(-1, 3).index_copy_(0, warp.indices[tile], colours)
             yield frame
+            del frame
 
     def _decoded(self, picture: torch.Tensor) -> Iterator[torch.Tensor]:
         """The network's frames in the fluid, the picture elsewhere; the first one too, or the loop would jump there."""
@@ -92,13 +97,17 @@ class LoopRenderer:
         moving = (self.plan.flow.mask > 0)[:, None] & (self.plan.flow.velocity != 0)
         return self.plan.speed == 0 or not bool(moving.any())
 
-    def _spread(self, values: torch.Tensor) -> torch.Tensor:
-        """[H, W, 2]: values [M, 2] of the fluid's pixels, continued beyond the mask."""
-        warp = self.warp
-        raster = torch.zeros(2, warp.height * warp.width, device=self.device)
-        raster[:, warp.indices] = values.T
-        spread = extend_velocity(raster.reshape(1, 2, warp.height, warp.width), self.plan.flow.mask)
-        return spread[0].permute(1, 2, 0)
+    def _along(self, place: Anchor | Bands) -> torch.Tensor:
+        """[H, W, 4]: what goes along with the colours, continued beyond the mask; there the last channel is 0."""
+        warp, mask = self.warp, self.plan.flow.mask
+        along = torch.empty(warp.height, warp.width, CHANNELS, device=self.device)
+        along[..., 3] = (mask[0] > OWN).to(self.device) if (mask > OWN).any() else 1.0
+        for first, values in ((0, place.variance), (2, luma(place.mean)[:, None])):
+            raster = torch.zeros(2, warp.height * warp.width, device=self.device)
+            raster[: values.shape[1], warp.indices] = values.T
+            spread = extend_velocity(raster.reshape(1, 2, warp.height, warp.width), mask)
+            along[..., first : first + values.shape[1]] = spread[0, : values.shape[1]].permute(1, 2, 0)
+        return along
 
     @property
     def coverage(self) -> torch.Tensor:

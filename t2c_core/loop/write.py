@@ -212,5 +212,5 @@ class _Source(Iterator[torch.Tensor]):
             rest, self._open = self._open, None
         else:
             rest = iter(self._frames)
-        for frame in rest:
-            yield as_float(frame)
+        # No name here for a frame: it would keep the last one alive while the next is made.
+        yield from map(as_float, rest)

@@ -16,7 +16,19 @@ import math
 import re
 from dataclasses import dataclass
 
-from .lexicon import AIRY, CAN_FALL, CAN_RISE, FALLS, MOVING_WORDS, RISES, SCENE_WORDS, STANDING, TRAVELLERS, listed
+from .lexicon import (
+    AIRY,
+    CAN_FALL,
+    CAN_RISE,
+    FALLS,
+    MOVING_WORDS,
+    RISES,
+    SCENE_WORDS,
+    STANDING,
+    SWAYING_WORDS,
+    TRAVELLERS,
+    listed,
+)
 from .phrases import MARKED, PHRASES, find_phrase, phrase_angle
 from .scene import tidy, words
 from .ways import Way, find_ways, is_known, lean
@@ -43,6 +55,8 @@ _NOUNS_TOO = frozenset(
     )
 )
 _SAYING_SO = frozenset(listed("that which who it they everything all and to must shall should will could then"))
+_FLOWS = re.compile(r"(?:flow|pour|gush|trickl|stream|spill|ooz|seep|cascad|splash|rush|run)")
+_SWAYS = re.compile(r"(?:sway|flutter|wav(?:e|es|ed|ing)$)")
 # What a river does in a picture without going there.
 _SHAPES = frozenset(
     listed("bending turning curving leaning standing looking facing pointing burning ending starting beginning")
@@ -64,8 +78,8 @@ _GOES_ON = re.compile(rf"\s*(?:$|[,;.:!?()\[\]]|(?:{_PREPOSITION}|\w+ly|hard|eve
 class Direction:
     """A direction found in a text.
 
-    subject: the word of MOVING_WORDS it is said of, in lower case, or None. phrase: the words. angle: degrees 0..360,
-    counter-clockwise from +x. span: where the phrase stands, ``text[span[0]:span[1]] == phrase``.
+    subject: the word of MOVING_WORDS or SWAYING_WORDS it is said of, in lower case, or None. phrase: the words. angle:
+    degrees 0..360, counter-clockwise from +x. span: where the phrase stands, ``text[span[0]:span[1]] == phrase``.
     """
 
     subject: str | None
@@ -92,8 +106,17 @@ def _clause(text: str, at: int, after: int = 0) -> int:
 
 
 def _named_before(text: str, way: Way, after: int) -> str | None:
-    """The last moving word between ``after`` and a direction; of several the last that it suits (clouds drift)."""
-    named = [word for word, at in words(text[: way.span[0]]) if word in MOVING_WORDS and at >= after]
+    """The last moving word between ``after`` and a direction; of several the last that it suits (clouds drift).
+
+    What sways is meant right before a verb that does not flow, by verbs of its own, or where nothing else is named.
+    """
+    there = [word for word, at in words(text[: way.span[0]]) if at >= after]
+    swaying = [word for word in there if word in SWAYING_WORDS]
+    named = [word for word in there if word in MOVING_WORDS]
+    before = _word_before(text, way.span[0])
+    beside = before in SWAYING_WORDS and not _FLOWS.match(way.verb)
+    if swaying and (beside or _SWAYS.match(way.verb) or not named):
+        return swaying[-1]
     tends = lean(way.verb) or {90.0: 1, 270.0: -1}.get(way.angle)
     suited = {-1: CAN_FALL, 1: CAN_RISE}.get(tends, AIRY if _AIRY_VERBS.match(way.verb) else frozenset())
     return ([word for word in named if word in suited] or named or [None])[-1]
@@ -113,15 +136,17 @@ def _is_said(text: str, way: Way) -> bool:
     """Whether a way is a direction of something that may flow."""
     before = _word_before(text, way.span[0])
     if way.kind == "near":
-        return before in MOVING_WORDS
+        return before in MOVING_WORDS or before in SWAYING_WORDS
     if way.kind == "alone":
         if before.endswith("ing"):
             before = _word_before(text, text.lower().rindex(before, 0, way.span[0]))
         return before not in TRAVELLERS and before not in STANDING
     if way.kind == "spoken" or not way.verb:
         return True
+    if _SWAYS.match(way.verb):
+        return before in MOVING_WORDS or before in SWAYING_WORDS
     if not is_known(way.verb):
-        return before in MOVING_WORDS and way.verb not in _SHAPES
+        return before in (*MOVING_WORDS, *SWAYING_WORDS) and way.verb not in _SHAPES
     if before in TRAVELLERS and not way.verb.startswith("flow"):
         return False
     if before in STANDING and not _FLUID_VERBS.match(way.verb) and lean(way.verb) >= 0:

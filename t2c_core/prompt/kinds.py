@@ -10,14 +10,20 @@ import re
 
 _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     # kind: (family, all its words)
-    "water": ("water", ("water", "body of water", "water surface", "bubble")),
-    "sea": ("water", ("sea", "ocean", "seawater", "wave", "surf", "tide", "swell", "breaker", "foam")),
+    "water": ("water", ("water", "water body", "body of water", "open water", "water surface", "bubble")),
+    "sea": (
+        "water",
+        ("sea", "ocean", "seawater", "sea water", "ocean water", "wave", "surf", "tide", "swell", "breaker", "foam"),
+    ),
     "river": (
         "water",
-        ("river", "stream", "creek", "brook", "canal", "rapid", "whitewater", "whirlpool", "waterway", "water course"),
+        (
+            *("river", "stream", "creek", "brook", "canal", "rapid", "whitewater", "whirlpool", "waterway"),
+            *("water course", "river water"),
+        ),
     ),
     "waterfall": ("water", ("waterfall", "fall", "cascade", "cataract")),
-    "lake": ("water", ("lake", "pond", "lagoon", "reservoir", "puddle")),
+    "lake": ("water", ("lake", "pond", "lagoon", "reservoir", "puddle", "lake water")),
     "swimming pool": ("water", ("swimming pool", "pool", "swimming bath", "natatorium")),
     "fountain": ("fountain", ("fountain", "geyser", "water jet")),
     "sky": ("sky", ("sky", "storm", "aurora", "nebula", "galaxy")),
@@ -44,6 +50,8 @@ FLOWING: tuple[str, ...] = tuple(
     kind for kind in KINDS if kind not in {"sky", "fireplace", "rain", "snow", "flag", "grass"}
 )
 """The kinds looked for where nobody says what moves."""
+LEVEL = frozenset({"water", "sea", "river", "lake", "swimming pool"})
+"""Waters that lie level: models take them for each other."""
 
 
 def singular(word: str) -> str:

@@ -18,6 +18,9 @@ MOVING_WORDS = listed(
 )
 """What can move in a cinemagraph."""
 
+SWAYING_WORDS = listed("flag flags banner banners streamer streamers grass grasses wheat reed reeds")
+"""What moves in its place, and only where it was asked for: a direction or a pace may be said of it."""
+
 STILL_WORDS = listed(
     "mountain mountains hill hills cliff cliffs rock rocks boulder boulders stone stones canyon canyons valley valleys "
     "gorge cave caves island islands beach beaches shore coast coastline bay desert dune dunes glacier glaciers "

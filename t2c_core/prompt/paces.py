@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .lexicon import MOVING_WORDS
+from .lexicon import MOVING_WORDS, SWAYING_WORDS
 from .scene import words
 
 SLOW, FAST = 0.5, 2.0
@@ -19,7 +19,7 @@ _FAST = (
 )
 _PACE = re.compile(rf"\b(?:(?P<slow>{_SLOW})|(?P<fast>{_FAST}))\b(?!-)", re.IGNORECASE)
 _LINKS = r"(?:over|under|down|up|in|into|through|to|towards?|along|past|from|at|on|by|of|the|an?)\b"
-_NOUN = re.compile(rf"\s+(?:(?!{_LINKS})[\w-]+\s+)?({'|'.join(MOVING_WORDS)})\b", re.IGNORECASE)
+_NOUN = re.compile(rf"\s+(?:(?!{_LINKS})[\w-]+\s+)?({'|'.join((*MOVING_WORDS, *SWAYING_WORDS))})\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;.:!?\n]|\b(?:and|while|with)\b", re.IGNORECASE)
 _FRAMES = re.compile(r"\b(\d{1,5})[\s-]*frames?\b(?!\s*(?:per|a|/)\s*s)", re.IGNORECASE)
 
@@ -33,7 +33,7 @@ def find_paces(text: str) -> dict[str | None, float]:
     found: dict[str | None, float] = {}
     subject: str | None = None
     for start, end in _clauses(text):
-        named = [(word, at) for word, at in words(text[start:end]) if word in MOVING_WORDS]
+        named = _named(text[start:end])
         for match in _PACE.finditer(text, start, end):
             before = [word for word, at in named if start + at < match.start()]
             noun = None if match[0].lower().endswith("ly") else _NOUN.match(text, match.end(), end)
@@ -41,6 +41,20 @@ def find_paces(text: str) -> dict[str | None, float]:
             found.setdefault(here, SLOW if match["slow"] else FAST)
         subject = named[-1][0] if named else subject
     return found
+
+
+def _named(clause: str) -> list[tuple[str, int]]:
+    """(word, where it starts) of what moves in a clause; what sways where nothing else is named there.
+
+    'waves' behind a thing that sways is what it does: 'the flag waves'.
+    """
+    there = [(word, at) for word, at in words(clause) if word in MOVING_WORDS or word in SWAYING_WORDS]
+    flowing = [
+        (word, at)
+        for before, (word, at) in zip([None, *there], there, strict=False)
+        if word in MOVING_WORDS and not (word in ("waves", "wave") and before and before[0] in SWAYING_WORDS)
+    ]
+    return flowing or [pair for pair in there if pair[0] in SWAYING_WORDS]
 
 
 def _clauses(text: str) -> Iterator[tuple[int, int]]:

@@ -17,7 +17,7 @@ _BASES = (
     "flow fall drift move run stream rise float blow pour cascade rush roll glide travel sweep swirl descend ascend "
     "climb plunge tumble billow spill gush head go sail race surge wash trickle drive spread creep spout shoot burst "
     "leap crash splash plummet drop drip wander meander wind snake slide slip pass scud waft curl come fly ooze seep "
-    "whirl spiral puff erupt jet spray crawl dance flicker ripple"
+    "whirl spiral puff erupt jet spray crawl dance flicker ripple sway flutter"
 )
 _IRREGULAR = "blew blown fell flew ran rose went goes drove driven crept shot came leapt slid"
 

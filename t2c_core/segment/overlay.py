@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -43,28 +44,43 @@ def mask_overlay(image: torch.Tensor, mask: torch.Tensor, *, opacity: float = 0.
 def regions_overlay(image: torch.Tensor, regions: FluidRegions, *, opacity: float = 0.45) -> torch.Tensor:
     """Tint every region in a colour of its label, write label and score on it, darken what stays.
 
-    image: [1, H, W, 3] in 0..1, the regions at its size. Returns [1, H, W, 3] float32 on the CPU.
+    image: [1, H, W, 3] in 0..1, the regions at its size. Returns [1, H, W, 3] float32 on the CPU. Texts do not cover
+    each other as long as there is room.
     """
-    picture = image[0, ..., :3].float().cpu()
-    shown = picture * 0.6
-    for region in regions.regions:
-        m = region.mask.float().cpu()[..., None]
-        shown = shown * (1 - m) + (picture * (1 - opacity) + torch.tensor(colour_of(region.label)) * opacity) * m
-    frame = shown.clamp(0, 1).numpy().copy()
-    for region in regions.regions:
-        _outline(frame, region.mask.float().cpu().numpy())
-    for region in regions.regions:
-        _write(frame, f"{region.label} {region.score:.2f}", _middle(region.mask.float().cpu().numpy()))
-    return torch.from_numpy(frame)[None]
+    picture = image[0, ..., :3].float().cpu().clamp(0, 1).numpy()
+    frame = picture * np.float32(0.6)
+    masks = [region.mask.float().cpu().numpy() for region in regions.regions]
+    for region, mask in zip(regions.regions, masks, strict=True):
+        box = _around(mask > 0)
+        m, tint = mask[box][..., None], np.float32(colour_of(region.label)) * np.float32(opacity)
+        frame[box] += m * (picture[box] * np.float32(1 - opacity) + tint - frame[box])
+    for mask in masks:
+        _outline(frame, mask)
+    taken: list[tuple[float, float, float, float]] = []
+    # Small regions first: their texts have the fewest places to go.
+    for region, mask in sorted(zip(regions.regions, masks, strict=True), key=lambda pair: pair[1].sum()):
+        taken.append(_write(frame, f"{region.label} {region.score:.2f}", _middle(mask), taken))
+    return torch.from_numpy(frame.clip(0, 1))[None]
 
 
 def colour_of(label: str) -> tuple[float, float, float]:
-    """A colour (r, g, b) in 0..1, the same for the same label always; kinds of a family have neighbouring hues."""
+    """The colour, red, green, blue in 0..1, of a kind or of any other word.
+
+    The kinds of a family have neighbouring hues, one bright, the next dark, so that a river shows against the sea.
+    """
     family = family_of(label)
     hue = HUES.get(family, sum(label.encode()) * 0.381966)
     alike = [kind for kind in KINDS if family_of(kind) == family]
-    hue += 0.035 * alike.index(label) if label in alike else 0.0
-    return colorsys.hsv_to_rgb(hue % 1.0, 0.85, 1.0)
+    number = alike.index(label) if label in alike else 0
+    return colorsys.hsv_to_rgb((hue + 0.045 * number) % 1.0, 0.85, 0.55 if number % 2 else 1.0)
+
+
+def _around(there: np.ndarray) -> tuple[slice, slice]:
+    """The smallest box around what is true in [H, W]; an empty one without."""
+    rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _outline(frame: np.ndarray, mask: np.ndarray) -> None:
@@ -74,25 +90,55 @@ def _outline(frame: np.ndarray, mask: np.ndarray) -> None:
 
 def _middle(mask: np.ndarray) -> tuple[int, int]:
     """(x, y) of the place deepest inside a mask [H, W], the picture's border counting as outside."""
-    inside = np.pad((mask > 0.5).astype(np.uint8), 1)
-    if not inside.any():
-        inside = np.pad((mask >= mask.max()).astype(np.uint8), 1)
+    solid = mask > 0.5 if (mask > 0.5).any() else mask >= mask.max()
+    scale = min(1.0, 512 / max(mask.shape))
+    size = [max(1, round(side * scale)) for side in mask.shape]
+    small = cv2.resize(solid.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    inside = np.pad((small > min(0.5, 0.99 * small.max())).astype(np.uint8), 1)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
     places = np.argwhere(depth >= 0.95 * depth.max())
     y, x = places[((places - places.mean(0)) ** 2).sum(1).argmin()]
-    return int(x), int(y)
+    return round((x + 0.5) / scale - 0.5), round((y + 0.5) / scale - 0.5)
 
 
-def _write(frame: np.ndarray, text: str, at: tuple[int, int]) -> None:
-    """A line of text around a place, white with a dark edge, wholly inside the picture where it fits."""
+def _write(
+    frame: np.ndarray, text: str, at: tuple[int, int], taken: Sequence[tuple[float, float, float, float]]
+) -> tuple[float, float, float, float]:
+    """A line of text around a place, white with a dark edge, wholly inside the picture where it fits.
+
+    taken: boxes (left, top, right, bottom) it keeps clear of where it can. Returns its own.
+    """
     height, width = frame.shape[:2]
     size = float(np.clip(max(height, width) / 36, 10, 120))
     font, edge = ImageFont.load_default(size), max(1, round(size / 10))
     left, top, right, bottom = font.getbbox(text, stroke_width=edge)
-    x = float(np.clip(at[0] - (right - left) / 2, 0, max(0, width - (right - left))))
-    y = float(np.clip(at[1] - (bottom - top) / 2, 0, max(0, height - (bottom - top))))
+    x, y = _free_place((right - left, bottom - top), at, (height, width), taken)
+    # Only where the text is: a layer of the whole of a large picture would take seconds.
+    y0, x0 = int(y), int(x)
+    part = frame[y0 : y0 + int(bottom - top) + 2, x0 : x0 + int(right - left) + 2]
     for colour, thick in ((0.0, edge), (1.0, 0)):
-        layer = Image.new("L", (width, height))
-        ImageDraw.Draw(layer).text((x - left, y - top), text, 255, font, stroke_width=thick)
+        layer = Image.new("L", part.shape[1::-1])
+        ImageDraw.Draw(layer).text((x - x0 - left, y - y0 - top), text, 255, font, stroke_width=thick)
         share = np.asarray(layer, np.float32)[..., None] / 255
-        frame[:] = frame * (1 - share) + colour * share
+        part[:] = part * (1 - share) + colour * share
+    return x, y, x + right - left, y + bottom - top
+
+
+def _free_place(
+    size: tuple[float, float],
+    at: tuple[int, int],
+    within: tuple[int, int],
+    taken: Sequence[tuple[float, float, float, float]],
+) -> tuple[float, float]:
+    """(left, top) of a box (width, height) around a place, moved up or down by lines until it covers none."""
+    wide, high = size
+    x = float(np.clip(at[0] - wide / 2, 0, max(0, within[1] - wide)))
+    middle = float(np.clip(at[1] - high / 2, 0, max(0, within[0] - high)))
+    for line in (0, 1, -1, 2, -2, 3, -3, 4, -4):
+        y = middle + line * high
+        if (line and not 0 <= y <= within[0] - high) or any(
+            x < right and x + wide > left and y < bottom and y + high > top for left, top, right, bottom in taken
+        ):
+            continue
+        return x, y
+    return x, middle

@@ -12,62 +12,90 @@ import numpy as np
 import torch
 
 DEEPEST = 96
+TILE = 2**16
+"""Pixels beyond the mask are worked on in tiles of this many."""
 OWN = 0.1
 """Where the mask is fainter than this the pixel shows its surroundings, not fluid: no texture to carry."""
 
 
-def _nearest_fluid(fluid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (y, x), each [H, W], of the fluid pixel nearest to every pixel of a boolean [H, W] mask."""
+def _nearest_fluid(fluid: np.ndarray) -> np.ndarray:
+    """int32 [H, W]: which pixel of a boolean [H, W] mask, counted row by row, is the fluid's nearest to every pixel."""
     _, labels = cv2.distanceTransformWithLabels(
         (~fluid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    ys, xs = np.nonzero(fluid)
-    table = np.zeros((labels.max() + 1, 2), np.int32)
-    table[labels[ys, xs]] = np.column_stack([ys, xs])
-    near = table[labels]
-    return near[..., 0], near[..., 1]
+    table = np.zeros(labels.max() + 1, np.int32)
+    table[labels[fluid]] = np.flatnonzero(fluid)
+    return table[labels]
 
 
 def _depth(fluid: np.ndarray, y: np.ndarray, x: np.ndarray, ny: np.ndarray, nx: np.ndarray, deepest: int) -> np.ndarray:
-    """How many px the fluid reaches from each border pixel (y, x) inwards along its unit normal (ny, nx)."""
+    """How many px the fluid reaches from each border pixel (y, x) inwards along its unit normal (ny, nx).
+
+    fluid: [H, W] with a margin of one pixel that is none.
+    """
     height, width = fluid.shape
+    flat = fluid.reshape(-1)
     depth = np.zeros(len(y), np.int32)
     going = np.arange(len(y))
     for k in range(1, deepest + 1):
-        yy, xx = np.rint(y[going] + ny[going] * k), np.rint(x[going] + nx[going] * k)
-        inside = (yy >= 0) & (yy < height) & (xx >= 0) & (xx < width)
-        ok = inside & fluid[np.clip(yy, 0, height - 1).astype(int), np.clip(xx, 0, width - 1).astype(int)]
-        going = going[ok]
+        at = _steps_on(y, ny, k, height) * width
+        at += _steps_on(x, nx, k, width)
+        ok = flat.take(at)
+        if not ok.all():
+            going, y, x, ny, nx = (values[ok] for values in (going, y, x, ny, nx))
         if not len(going):
             break
         depth[going] = k
     return depth
 
 
+def _steps_on(start: np.ndarray, step: np.ndarray, k: int, size: int) -> np.ndarray:
+    """int32: the pixels k steps on, counted with a margin of one pixel, on which all beyond it end up."""
+    at = step * k
+    at += start
+    at = np.rint(at, out=at).astype(np.int32)
+    at += 1
+    return np.minimum(np.maximum(at, 0, out=at), size - 1, out=at)
+
+
 def extend_picture(picture: torch.Tensor, mask: torch.Tensor, reach: float) -> torch.Tensor:
     """The picture [H, W, 3] with the fluid's texture continued up to ``reach`` px beyond its mask [H, W].
 
-    Fluid pixels (mask > 0.1, or > 0 if there are none) are unchanged. float32 on the CPU.
+    Fluid pixels (mask > 0.1, or > 0 if there are none) are unchanged. float32 on the CPU; where nothing lies beyond
+    the fluid it is the picture itself.
     """
     image = picture.float().cpu().numpy()
     m = mask.float().cpu().numpy()
     fluid = m > OWN if (m > OWN).any() else m > 0
     if fluid.all() or not fluid.any():
-        return torch.from_numpy(image.copy())
+        return torch.from_numpy(image)
     distance = cv2.distanceTransform((~fluid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    near_y, near_x = _nearest_fluid(fluid)
-    out = image.copy()
-    ys, xs = np.nonzero(~fluid & (distance <= max(2.0, reach)))
-    qy, qx = near_y[ys, xs], near_x[ys, xs]
+    beyond = np.flatnonzero(~fluid & (distance <= max(2.0, reach))).astype(np.int32)
+    del distance
+    near, padded, out = _nearest_fluid(fluid).reshape(-1), np.pad(fluid, 1), image.copy()
+    deepest = int(min(DEEPEST, max(2, reach)))
+    for first in range(0, len(beyond), TILE):
+        tile = beyond[first : first + TILE]
+        from_ = _folded_inwards(padded, tile, near[tile], deepest)
+        out.reshape(-1, 3)[tile] = image.reshape(-1, 3)[from_]
+    return torch.from_numpy(out)
+
+
+def _folded_inwards(fluid: np.ndarray, pixels: np.ndarray, nearest: np.ndarray, deepest: int) -> np.ndarray:
+    """The fluid pixel that each of ``pixels`` shows, by numbers that count the picture row by row.
+
+    fluid: [H, W] with a margin of one pixel that is none; nearest: the fluid's nearest to each pixel.
+    """
+    width = fluid.shape[1] - 2
+    (ys, xs), (qy, qx) = np.divmod(pixels, width), np.divmod(nearest, width)
     d = np.hypot(qy - ys, qx - xs)
     ny, nx = (qy - ys) / d, (qx - xs) / d
-    depth = _depth(fluid, qy, qx, ny, nx, int(min(DEEPEST, max(2, reach))))
+    depth = _depth(fluid, qy, qx, ny, nx, deepest)
     # A triangle wave folds the distance into the depth the fluid really has there.
     period = np.maximum(2 * depth, 1)
     fold = (d - 1) % period
     inwards = np.minimum(fold, period - fold)
-    out[ys, xs] = image[np.rint(qy + ny * inwards).astype(int), np.rint(qx + nx * inwards).astype(int)]
-    return torch.from_numpy(out)
+    return np.rint(qy + ny * inwards).astype(np.int32) * width + np.rint(qx + nx * inwards).astype(np.int32)
 
 
 def extend_velocity(velocity: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -78,9 +106,9 @@ def extend_velocity(velocity: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     fluid = (mask[0] > 0).cpu().numpy()
     if fluid.all() or not fluid.any():
         return velocity.float()
-    y, x = _nearest_fluid(fluid)
-    v = velocity[0].float().cpu().permute(1, 2, 0).numpy()
-    spread = v[y, x]
-    smooth = cv2.GaussianBlur(spread, (0, 0), max(1.0, max(fluid.shape) / 256))
-    out = np.where(fluid[..., None], v, smooth)
-    return torch.from_numpy(out).permute(2, 0, 1)[None].contiguous().to(velocity.device)
+    near, out = _nearest_fluid(fluid), []
+    for v in velocity[0].float().cpu().numpy():
+        smooth = cv2.GaussianBlur(v.reshape(-1)[near], (0, 0), max(1.0, max(fluid.shape) / 256))
+        np.copyto(smooth, v, where=fluid)
+        out.append(torch.from_numpy(smooth))
+    return torch.stack(out)[None].to(velocity.device)

@@ -14,11 +14,13 @@ import torch
 
 from ..errors import InputError
 from ..types import INTEGRATIONS
-from .sample import sample
+from .sample import sample, tiles
 
 SUBSTEPS = 4
-STORED_BYTES = 192 * 2**20
-"""Traces up to this size are kept whole; larger ones are remade from check points."""
+STORED_BYTES = 384 * 2**20
+"""Traces up to this size are kept whole; larger ones are remade from as many check points as fit into it."""
+LEAST_KEPT = 4
+"""Check points that are kept whatever they take: with fewer the look-ups would become many."""
 
 
 def pixel_grid(height: int, width: int, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -44,17 +46,35 @@ def unit_step(velocity: torch.Tensor, integration: str = "rk4") -> torch.Tensor:
         return v
     height, width = v.shape[:2]
     start = pixel_grid(height, width, v.device)
-    h, position = 1.0 / SUBSTEPS, start
+    step = torch.empty_like(start)
+    for tile in tiles(len(start), v.device):
+        step[tile] = _runge_kutta(v, start[tile]).sub_(start[tile])
+    return step.reshape(height, width, 2)
+
+
+def _runge_kutta(velocity: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Positions [M, 2] one frame on, along a velocity [H, W, 2]."""
+    h = 1.0 / SUBSTEPS
     for _ in range(SUBSTEPS):
-        k1 = sample(v, position)
-        k2 = sample(v, position + 0.5 * h * k1)
-        k3 = sample(v, position + 0.5 * h * k2)
-        k4 = sample(v, position + h * k3)
+        k1 = sample(velocity, position)
+        k2 = sample(velocity, position + 0.5 * h * k1)
+        k3 = sample(velocity, position + 0.5 * h * k2)
+        k4 = sample(velocity, position + h * k3)
         position = position + (h / 6.0) * (k1 + 2 * k2 + 2 * k3 + k4)
-    return (position - start).reshape(height, width, 2)
+    return position
 
 
 def _advance(step: torch.Tensor, positions: torch.Tensor, integration: str) -> torch.Tensor:
+    parts = tiles(len(positions), positions.device)
+    if len(parts) == 1:
+        return _tile_advanced(step, positions, integration)
+    moved = torch.empty_like(positions)
+    for tile in parts:
+        moved[tile] = _tile_advanced(step, positions[tile], integration)
+    return moved
+
+
+def _tile_advanced(step: torch.Tensor, positions: torch.Tensor, integration: str) -> torch.Tensor:
     if integration != "nearest":
         return positions + sample(step, positions)
     height, width = step.shape[:2]
@@ -109,12 +129,46 @@ def reversed_traces(
 ) -> Iterator[torch.Tensor]:
     """The same positions in the opposite order: after ``steps``, ..., 1, 0 frames.
 
-    Kept whole where they fit into ``stored_bytes``; otherwise every sqrt(steps)-th is kept and the rest are
-    integrated a second time from there (2 * steps look-ups, memory proportional to sqrt(steps)).
+    At most ``stored_bytes`` of positions (but at least LEAST_KEPT lists) are kept besides ``start``, the one yielded
+    and those a step is made from. Where all fit each is integrated once; otherwise check points are kept and the rest
+    is integrated again from them, by binomial check pointing (Griewank & Walther, "Algorithm 799: revolve", 2000):
+    with s lists no step is taken more than r times if binomial(s + r + 1, r) > steps, so 6 lists and 5 look-ups a
+    frame reach 791 frames.
     """
-    size = max(1, start.numel() * start.element_size())
-    interval = 1 if size * (steps + 1) <= stored_bytes else max(1, math.isqrt(steps))
-    kept = [p for i, p in enumerate(traces(step, start, steps, integration)) if i % interval == 0]
-    for first in range(len(kept) - 1, -1, -1):
-        length = min(interval - 1, steps - first * interval)
-        yield from reversed(list(traces(step, kept.pop(), length, integration)))
+    lists = max(LEAST_KEPT, stored_bytes // max(1, start.numel() * start.element_size()))
+    # Spans still to be yielded, the last one first: positions where it begins, and how many frames it has.
+    spans = [(start, steps + 1)]
+    while spans:
+        first, count = spans.pop()
+        free = lists - len(spans)
+        if count <= free + 2:
+            kept = list(traces(step, first, count - 1, integration))
+            while kept:
+                yield kept.pop()
+            continue
+        early = _early_part(count, free)
+        spans.append((first, early))
+        spans.append((_after(step, first, early, integration), count - early))
+
+
+def _after(step: torch.Tensor, positions: torch.Tensor, steps: int, integration: str) -> torch.Tensor:
+    """Positions after ``steps`` frames; none between them are kept."""
+    for _ in range(steps):
+        positions = _advance(step, positions, integration)
+    return positions
+
+
+def _early_part(count: int, free: int) -> int:
+    """How many of ``count`` frames come before the next check point, with room for ``free`` of them: the fewest steps.
+
+    With ``free`` lists besides the first, ``reach(free, r)`` frames can be yielded backwards if no step is taken more
+    than r times: those after the check point with a list less, those before it with a time less.
+    """
+
+    def reach(free: int, times: int) -> int:
+        return math.comb(free + times + 1, times) if free >= 0 and times >= 0 else 0
+
+    if free == 0:
+        return count - 1
+    times = next(r for r in range(1, count) if reach(free, r) >= count)
+    return max(count - reach(free - 1, times), reach(free, times - 2), 1)

@@ -6,8 +6,9 @@ Only the fluid's pixels are worked on, as a list of M points; everything else is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -26,13 +27,21 @@ COVERED = 1e-3
 class Layers:
     """One frame before blending.
 
-    forward, backward: [M, C], the carried channels moved forward by i and backward by N - i frames.
+    forward, backward: [M, 3], the colours moved forward by i and backward by N - i frames.
     share: weight of the forward layer, a number or [M]: 1 - i / N, corrected where one layer has holes.
+    along: [M, K] of either, what was carried along with the colours.
     """
 
     forward: torch.Tensor
     backward: torch.Tensor
     share: torch.Tensor | float
+    along: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def of(self, tile: slice) -> Layers:
+        """The layers of the fluid's pixels in ``tile``."""
+        share = self.share[tile] if isinstance(self.share, torch.Tensor) else self.share
+        along = self.along and (self.along[0][tile], self.along[1][tile])
+        return Layers(self.forward[tile], self.backward[tile], share, along)
 
 
 class FluidWarp:
@@ -47,7 +56,7 @@ class FluidWarp:
         mask = plan.flow.mask
         self.height, self.width = plan.flow.size
         velocity = plan.flow.velocity.float() * plan.speed
-        fastest = float(torch.linalg.vector_norm(velocity, dim=1).max())
+        fastest = float(torch.hypot(*velocity[0]).max())
         self.reach = min(fastest * plan.frames, 0.5 * max(self.height, self.width)) + 2.0
         self.indices = torch.nonzero(mask[0].reshape(-1) > 0).reshape(-1).to(self.device)
         self.positions = pixel_grid(self.height, self.width, self.device)[self.indices]
@@ -56,9 +65,24 @@ class FluidWarp:
         self._onward = unit_step(extended, plan.integration)
         self._back = unit_step(-extended, plan.integration)
 
-    def layers(self, carried: torch.Tensor) -> Iterator[Layers]:
-        """Yield the N frames' layers of a raster [H, W, C]: colours, and up to four channels that go along."""
-        yield from (self._splat if self.plan.renderer == "splat" else self._gather)(carried)
+    def of_fluid(self, raster: torch.Tensor) -> torch.Tensor:
+        """Values [M, C] of the fluid's pixels of a raster [H, W, C]; no copy where all pixels are fluid."""
+        values = raster.reshape(self.height * self.width, -1).to(self.device)
+        return values if len(values) == len(self.indices) else values.index_select(0, self.indices)
+
+    def layers(self, colours: torch.Tensor, along: torch.Tensor | None = None) -> Iterator[Layers]:
+        """Yield the N frames' layers of all the fluid's pixels; the rasters are those of ``tiled_layers``."""
+        for layers in self.tiled_layers(colours, along):
+            yield layers(slice(None))
+
+    def tiled_layers(
+        self, colours: torch.Tensor, along: torch.Tensor | None = None
+    ) -> Iterator[Callable[[slice], Layers]]:
+        """Yield for each of the N frames what gives the layers of a tile of the fluid's pixels, until the next frame.
+
+        colours: [H, W, 3]; along: [H, W, up to 4] that goes along with them.
+        """
+        yield from (self._splat if self.plan.renderer == "splat" else self._gather)(colours, along)
 
     def coverage(self) -> Iterator[torch.Tensor]:
         """Yield for each frame [M] float32: the share of the pixel that real fluid covers, before any filling."""
@@ -72,16 +96,16 @@ class FluidWarp:
         for _, pair in zip(range(n), zip(forward, backward, strict=True), strict=False):
             yield pair
 
-    def _gather(self, carried: torch.Tensor) -> Iterator[Layers]:
+    def _gather(self, colours: torch.Tensor, along: torch.Tensor | None) -> Iterator[Callable[[slice], Layers]]:
         # Colours by bicubic look-up; what goes along is smooth and needs no more than bilinear.
-        colours, along = carried[..., :3].contiguous(), carried[..., 3:].contiguous()
-
-        def read(positions: torch.Tensor) -> torch.Tensor:
-            seen = sample(colours, positions, mode="bicubic", outside="mirror")
-            return torch.cat([seen, sample(along, positions, outside="mirror")], 1) if along.shape[-1] else seen
+        def read(pair: tuple[torch.Tensor, torch.Tensor], share: float, tile: slice) -> Layers:
+            at = [positions[tile] for positions in pair]
+            seen = (sample(colours, p, mode="bicubic", outside="mirror") for p in at)
+            beside = None if along is None else tuple(sample(along, p, outside="mirror") for p in at)
+            return Layers(*seen, share, beside)
 
         for i, pair in enumerate(self._inverse_traces()):
-            yield Layers(*map(read, pair), 1.0 - i / self.plan.frames)
+            yield partial(read, pair, 1.0 - i / self.plan.frames)
 
     def _gather_coverage(self) -> Iterator[torch.Tensor]:
         for i, pair in enumerate(self._inverse_traces()):
@@ -141,8 +165,8 @@ class FluidWarp:
         for _, pair in zip(range(n), zip(*paths, strict=True), strict=False):
             yield tuple(sums[:, read] for sums in pair)
 
-    def _splat(self, carried: torch.Tensor) -> Iterator[Layers]:
-        n = self.plan.frames
+    def _splat(self, colours: torch.Tensor, along: torch.Tensor | None) -> Iterator[Callable[[slice], Layers]]:
+        n, carried = self.plan.frames, colours if along is None else torch.cat([colours, along], -1)
         for i, (forward, backward) in enumerate(self._splats(carried)):
             a = 1.0 - i / n
             wa, wb = forward[-1].clamp(0, 1), backward[-1].clamp(0, 1)
@@ -157,7 +181,8 @@ class FluidWarp:
                 # Not a number until filled: whatever were missed could not pass for a colour.
                 ca, cb = ca.masked_fill(both, torch.nan), cb.masked_fill(both, torch.nan)
                 ca, cb = self._fill(ca, both, carried), self._fill(cb, both, carried)
-            yield Layers(ca.T, cb.T, torch.where(both | (empty_a & empty_b), a, share))
+            share = torch.where(both | (empty_a & empty_b), a, share)
+            yield Layers(ca[:3].T, cb[:3].T, share, None if along is None else (ca[3:].T, cb[3:].T)).of
 
     def _splat_coverage(self) -> Iterator[torch.Tensor]:
         for forward, backward in self._splats(self.texture[..., :1], continued=False):

@@ -9,7 +9,17 @@ import torch.nn.functional as F
 
 # OpenCV cannot make a result with a side of 32768 or more; long lists of points become a table of this width.
 _TABLE_WIDTH = 1024
+TILE_POINTS = 2**18
+"""Long lists of points are worked on in tiles of this many on a CPU: all that lies between two steps stays small."""
+LARGE_TILE_POINTS = 2**21
+"""The same on other devices, which have to be kept busy."""
 _CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+
+
+def tiles(count: int, device: torch.device | str = "cpu") -> list[slice]:
+    """Slices that cover a list of ``count`` points on a device; a single empty one for no points."""
+    points = TILE_POINTS if torch.device(device).type == "cpu" else LARGE_TILE_POINTS
+    return [slice(first, min(first + points, count)) for first in range(0, max(count, 1), points)]
 
 
 def _fold(raster: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,8 +41,10 @@ def _sample_opencv(raster: torch.Tensor, positions: torch.Tensor, mode: str, bor
     if not count:
         return raster.new_zeros(0, channels)
     rows = -(-count // _TABLE_WIDTH)
-    table = np.zeros((rows * _TABLE_WIDTH, 2), np.float32)
-    table[:count] = positions.numpy()
+    table = np.ascontiguousarray(positions.numpy(), np.float32)
+    if count % _TABLE_WIDTH:
+        table = np.zeros((rows * _TABLE_WIDTH, 2), np.float32)
+        table[:count] = positions.numpy()
     table = table.reshape(rows, _TABLE_WIDTH, 2)
     out = cv2.remap(np.ascontiguousarray(raster.numpy()), table, None, _CV_MODES[mode], borderMode=border)
     return torch.from_numpy(out.reshape(rows * _TABLE_WIDTH, channels)[:count])

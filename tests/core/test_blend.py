@@ -26,8 +26,8 @@ def statistics() -> LocalStatistics:
     return LocalStatistics(pixel_grid(SIZE, SIZE), SIZE, SIZE)
 
 
-def carried(colours: torch.Tensor, statistics: LocalStatistics) -> torch.Tensor:
-    return torch.cat([colours, statistics(colours).variance], 1)
+def layers_of(a: torch.Tensor, b: torch.Tensor, share: float | torch.Tensor, statistics: LocalStatistics) -> Layers:
+    return Layers(a, b, share, (statistics(a).variance, statistics(b).variance))
 
 
 def spread(colours: torch.Tensor) -> float:
@@ -66,7 +66,7 @@ def test_bands_of_a_flat_colour(statistics):
 
 def test_linear_loses_what_contrast_keeps(statistics):
     a, b = noise(1), noise(2)
-    layers = Layers(carried(a, statistics), carried(b, statistics), 0.5)
+    layers = layers_of(a, b, 0.5, statistics)
     assert spread(linear_blend(layers)) / spread(a) == pytest.approx(0.71, abs=0.02)
     assert 0.97 <= spread(contrast_blend(layers, statistics)) / spread(a) <= 1.03
 
@@ -74,7 +74,7 @@ def test_linear_loses_what_contrast_keeps(statistics):
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.8])
 def test_textures_of_several_scales_keep_their_contrast(statistics, share):
     a, b = cloudy(1), cloudy(2)
-    layers = Layers(carried(a, statistics), carried(b, statistics), share)
+    layers = layers_of(a, b, share, statistics)
     lost = (share**2 + (1 - share) ** 2) ** 0.5
     assert high_pass_spread(linear_blend(layers)) / high_pass_spread(a) == pytest.approx(lost, abs=0.03)
     # The largest of these scales lies halfway in the mean, which is cross-faded as it is.
@@ -84,7 +84,7 @@ def test_textures_of_several_scales_keep_their_contrast(statistics, share):
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 1.0])
 def test_equal_layers_come_back(statistics, share):
     colours = noise(3)
-    layers = Layers(carried(colours, statistics), carried(colours, statistics), share)
+    layers = layers_of(colours, colours, share, statistics)
     torch.testing.assert_close(contrast_blend(layers, statistics), colours, atol=2e-3, rtol=0)
 
 
@@ -101,7 +101,7 @@ def test_anchor_keeps_the_places_mean_and_contrast(statistics):
     right = (y_x[:, :1] >= SIZE / 2).float()
     source = torch.lerp(noise(7, 0.02) - 0.25, noise(8, 0.1) + 0.2, right)
     swapped = source.reshape(SIZE, SIZE, 3).roll(SIZE // 2, 1).reshape(-1, 3)
-    layers = Layers(carried(swapped, statistics), carried(swapped, statistics), 0.5)
+    layers = layers_of(swapped, swapped, 0.5, statistics)
     free = contrast_blend(layers, statistics)
     held = contrast_blend(layers, statistics, Anchor(source, statistics, 1.0))
     inner = (y_x[:, 0] > 24) & (y_x[:, 0] < SIZE / 2 - 24)

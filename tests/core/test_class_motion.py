@@ -12,7 +12,7 @@ from t2c_core.flow.kinds import USUAL, class_parts, combined, loop_length, said_
 from t2c_core.flow.solver import solve_flow
 from t2c_core.prompt.directions import find_directions
 from t2c_core.prompt.kinds import KINDS
-from t2c_core.prompt.paces import find_paces
+from t2c_core.prompt.paces import FAST, SLOW, find_paces
 from t2c_core.types import Arrow, FluidRegion, FluidRegions, MotionHints
 
 H, W = 120, 160
@@ -85,6 +85,26 @@ def test_what_is_said_of_nothing_is_for_the_rest() -> None:
     assert abs(found["sky"][0]) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("text", "grass", "river"),
+    [
+        ("grass swaying to the left, a river flowing down", 180.0, 270.0),
+        ("the river flows to the left, the grass sways right", 0.0, 180.0),
+        ("a river through tall grass flowing left", None, 180.0),
+        ("flags waving left over a river", None, None),
+    ],
+)
+def test_what_sways_can_be_told_apart_from_what_flows(text: str, grass: float | None, river: float | None) -> None:
+    said = {direction.subject: direction.angle for direction in find_directions(text)}
+    assert (said_of("grass", said), said_of("river", said)) == (grass, river)
+
+
+def test_a_pace_said_of_what_sways_slows_nothing_else() -> None:
+    assert find_paces("the wheat sways slowly, a rushing river") == {"wheat": SLOW, "river": FAST}
+    assert find_paces("the flag waves quickly") == {"flag": FAST}
+    assert find_paces("a river flowing quickly through the grass") == {"river": FAST}
+
+
 def test_a_fall_runs_into_its_river_as_one() -> None:
     """Both are water: the flow goes on across the border, and no bank is put between them."""
     of = regions(waterfall=np.s_[:60, 60:100], river=np.s_[60:, 60:100])
@@ -102,6 +122,18 @@ def test_what_is_said_of_water_holds_for_its_kinds() -> None:
     assert said_of("river", {"water": 1.0, "brook": 2.0}) == 2.0
     assert said_of("sky", {"clouds": 1.0, "skies": 2.0}) == 2.0
     assert said_of("water", {"river": 1.0}) is None
+
+
+def test_what_is_said_of_a_kind_by_another_name() -> None:
+    """Models call many a river a lake or just water; whoever writes 'the river' means it all the same."""
+    said = {"river": 180.0, "steam": 0.0, None: 45.0}
+    assert said_of("lake", said, ("lake", "sky")) == 180.0
+    assert said_of("lake", said, ("lake", "river")) == 45.0, "there is a river"
+    assert said_of("waterfall", said, ("waterfall",)) == 45.0
+    assert said_of("smoke", said, ("smoke",)) == 0.0
+    assert said_of("lake", {"falls": 180.0}, ("lake",)) is None
+    found = moved(regions(lake=np.s_[60:, :], sky=np.s_[:50, :]), "a river flowing to the left, rushing")
+    assert found["lake"] == pytest.approx([-2 * usual("lake").speed, 0], abs=0.1) and found["sky"][0] > 0.3
 
 
 def test_arrows_lead_where_they_lie_and_only_there() -> None:

@@ -15,7 +15,7 @@ from t2c_core.pictures import load_picture
 from t2c_core.segment.freeze import PIN_RADIUS, cut_frozen
 from t2c_core.segment.from_hints import mask_from_hints
 from t2c_core.segment.overlay import mask_overlay
-from t2c_core.segment.strokes import mask_from_strokes
+from t2c_core.segment.strokes import mask_from_strokes, with_strokes
 from t2c_core.types import Arrow, MotionHints, Stroke
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -224,6 +224,17 @@ def test_cutting_adds_nothing_and_no_hints_change_nothing():
     assert torch.equal(cut_frozen(mask, MotionHints()), mask)
     move = MotionHints(HINTS.arrows, (), (Stroke(((0.5, 0.5),), 0.3),))
     assert torch.equal(cut_frozen(mask, move), mask)
+
+
+def test_move_strokes_are_added_to_a_mask_that_was_found():
+    mask = torch.zeros(1, 100, 120, dtype=torch.float16)
+    mask[:, :, 100:] = 0.75
+    strokes = (Stroke(((0.5, 0.0), (0.5, 1.0)), 0.05), Stroke(((0.5, 0.5),), 0.03, "freeze"))
+    out = with_strokes(mask, MotionHints(HINTS.arrows, (), strokes))
+    assert out.dtype == torch.float32 and mask[0, 10, 59] == 0
+    assert out[0, 10, 59] == 1 and out[0, 10, 110] == 0.75 and out[0, 10, 10] == 0
+    assert out[0, 50, 59] == 0, "a later freeze stroke takes it back"
+    assert torch.equal(with_strokes(mask, MotionHints(HINTS.arrows)), mask.float())
 
 
 # --- the overlay ------------------------------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ def test_rk4_quarter_turn_lands_where_it_should():
 
 @pytest.mark.parametrize("integration", INTEGRATIONS)
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 12, 16, 17])
-@pytest.mark.parametrize("stored_bytes", [0, 2**30])
+@pytest.mark.parametrize("stored_bytes", [0, 7 * 11 * 17 * 8, 2**30])
 def test_reversed_traces_are_the_traces_reversed(integration, steps, stored_bytes):
     onward, back = every_position(noise_field(11, 17), steps, integration, stored_bytes=stored_bytes)
     assert len(onward) == len(back) == steps + 1
@@ -153,38 +153,51 @@ def test_traces_agree_with_displacement():
     torch.testing.assert_close((onward[6] - onward[0]).T.reshape(1, 2, 21, 9), displacement(field, 6, "rk4"))
 
 
-@pytest.mark.parametrize(("stored_bytes", "per_frame"), [(2**30, 1.0), (0, 2.0)])
-def test_look_ups_grow_linearly_with_the_frames(monkeypatch, stored_bytes, per_frame):
+LIST = 8 * 8 * 2 * 4
+"""Bytes of the positions of 8 x 8 points."""
+
+
+def most_frames(lists: int, times: int) -> int:
+    """How many frames so many check points yield backwards with no step taken more than ``times`` times."""
+    return math.comb(lists + times + 1, times)
+
+
+@pytest.mark.parametrize(("lists", "times"), [(1000, 1), (30, 2), (15, 3), (6, 5), (4, 8)])
+def test_look_ups_of_reversed_traces(monkeypatch, lists, times):
     original, calls = integrate.sample, []
     monkeypatch.setattr(integrate, "sample", lambda *a, **k: calls.append(1) or original(*a, **k))
     step, start = unit_step(noise_field(8, 8)), pixel_grid(8, 8)
-    counts = []
     for steps in (100, 200, 400):
         calls.clear()
-        assert sum(1 for _ in reversed_traces(step, start, steps, "rk4", stored_bytes)) == steps + 1
-        counts.append(len(calls))
-    assert counts[0] >= 100, "the look-ups are counted at all"
-    assert all(c <= per_frame * n for c, n in zip(counts, (100, 200, 400), strict=True))
+        assert sum(1 for _ in reversed_traces(step, start, steps, "rk4", lists * LIST)) == steps + 1
+        assert steps <= len(calls) <= times * steps
+        assert most_frames(lists, times) > steps, "what the documentation promises"
 
 
-def test_check_points_keep_few_positions(monkeypatch):
-    """With check points about 2 sqrt(N) position lists exist at a time, not N."""
+@pytest.mark.parametrize("lists", [4, 6, 15, 100])
+@pytest.mark.parametrize("steps", [5, 60, 240])
+def test_check_points_keep_no_more_than_their_bytes(monkeypatch, lists, steps):
+    """Lists alive at a time: the check points, the last one yielded, and two between which a step is made."""
     alive, most = set(), 0
     original = integrate._advance
 
     def watched(*args):
         nonlocal most
         out = original(*args)
-        key = id(out)
-        alive.add(key)
-        weakref.finalize(out, alive.discard, key)
+        alive.add(id(out))
+        weakref.finalize(out, alive.discard, id(out))
         most = max(most, len(alive))
         return out
 
     monkeypatch.setattr(integrate, "_advance", watched)
-    for _ in reversed_traces(unit_step(noise_field(8, 8)), pixel_grid(8, 8), 400, "rk4", 0):
+    for _ in reversed_traces(unit_step(noise_field(8, 8)), pixel_grid(8, 8), steps, "rk4", lists * LIST):
         pass
-    assert 20 <= most <= 50
+    assert min(lists, steps) <= most <= lists + 3
+
+
+def test_check_points_are_kept_however_few_bytes_are_allowed():
+    onward, back = every_position(noise_field(8, 8), 240, "rk4", stored_bytes=0)
+    assert all(torch.equal(a, b) for a, b in zip(back, reversed(onward), strict=True))
 
 
 @pytest.mark.parametrize("integration", INTEGRATIONS)

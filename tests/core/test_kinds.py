@@ -6,7 +6,7 @@ import pytest
 
 from t2c_core.errors import InputError
 from t2c_core.prompt.kinds import FLOWING, KINDS, family_of, is_meant, kind_of
-from t2c_core.prompt.lexicon import MOVING_WORDS
+from t2c_core.prompt.lexicon import MOVING_WORDS, SWAYING_WORDS
 from t2c_core.prompt.paces import FAST, SLOW, find_paces, frames_in
 from t2c_core.segment.models.names import class_names, classes_meant, label_of, wanted
 from t2c_core.segment.vocabulary import DEFAULT_VOCABULARY
@@ -42,7 +42,7 @@ def found(names: list[str], words: str) -> dict[str, str]:
 
 
 def test_every_moving_word_has_a_kind() -> None:
-    assert [word for word in MOVING_WORDS if kind_of(word) is None] == []
+    assert [word for word in (*MOVING_WORDS, *SWAYING_WORDS) if kind_of(word) is None] == []
     assert set(FLOWING) < set(KINDS) and not {"snow", "fireplace", "flag", "grass"} & set(FLOWING)
 
 
@@ -98,6 +98,32 @@ def test_one_word_means_its_synonyms_and_no_more() -> None:
     assert found(ADE, "brook; flags") == {"river": "river", "flag": "flag"}
     assert found(COCO, "grass, snow") == {"grass-merged": "grass", "snow": "snow"}
     assert found(ADE, "tree") == {"tree": "tree"}
+
+
+ADE_OWN = [
+    "wall", "sky", "water", "sea", "river", "lake", "fountain", "flag", "waterfall;falls",
+    "swimming;pool;swimming;bath;natatorium", "pool;table;billiard;table;snooker;table",
+    "fireplace;hearth;open;fireplace", "streetlight;street;lamp",
+    "ashcan;trash;can;garbage;can;wastebin;ash;bin;ash-bin;ashbin;dustbin;trash;barrel;trash;bin",
+]  # fmt: skip
+"""From the list the data set comes with: semicolons stand for blanks as well."""
+
+
+def test_semicolons_for_blanks() -> None:
+    water = {"water", "sea", "river", "lake", "fountain", "waterfall;falls", "swimming;pool;swimming;bath;natatorium"}
+    assert set(found(ADE_OWN, DEFAULT_VOCABULARY)) == water
+    assert found(ADE_OWN, "swimming pool")["swimming;pool;swimming;bath;natatorium"] == "swimming pool"
+    assert found(ADE_OWN, "fireplace") == {"fireplace;hearth;open;fireplace": "fireplace"}
+    with pytest.raises(InputError, match="means none of the model's 14 classes"):
+        found(ADE_OWN, "smoke, pool table 2")
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [("water_body", "water"), ("open-water", "water"), ("Sea Water", "sea"), ("river water", "river")],
+)
+def test_water_by_other_names(label: str, kind: str) -> None:
+    assert found([label], "water") == {label: kind}
 
 
 def test_clouds_are_the_sky_where_there_are_none() -> None:

@@ -84,10 +84,10 @@ def test_what_goes_along_moves_with_the_colours(renderer):
     made = plan(torch.ones(1, 16, 24), (1.0, 0.0), 6, renderer)
     warp = FluidWarp(made)
     # The channels that go along are read bilinearly, the colours bicubically: the same at whole pixels.
-    for layers in warp.layers(torch.cat([warp.texture, warp.texture[..., :2]], -1)):
-        assert layers.forward.shape == (16 * 24, 5)
-        torch.testing.assert_close(layers.forward[:, 3:], layers.forward[:, :2], atol=1e-5, rtol=0)
-        torch.testing.assert_close(layers.backward[:, 3:], layers.backward[:, :2], atol=1e-5, rtol=0)
+    for layers in warp.layers(warp.texture, warp.texture[..., :2].contiguous()):
+        assert [part.shape for part in layers.along] == [(16 * 24, 2)] * 2
+        torch.testing.assert_close(layers.along[0], layers.forward[:, :2], atol=1e-5, rtol=0)
+        torch.testing.assert_close(layers.along[1], layers.backward[:, :2], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from collections.abc import Callable
@@ -13,18 +14,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from t2c_core import cli_animate
 from t2c_core.__main__ import main
 from t2c_core.errors import InputError
+from t2c_core.prompt.kinds import KINDS, family_of
 from t2c_core.segment.models.base import Scores
 from t2c_core.segment.models.convert import convert_bin
 from t2c_core.segment.models.families import Family, network_class
-from t2c_core.segment.models.find import regions_of, score
+from t2c_core.segment.models.find import regions_of, score, settled
 from t2c_core.segment.models.folder import find_folders, no_folder
 from t2c_core.segment.models.load import load_model
 from t2c_core.segment.models.prepare import prepared, read_preparation, unpadded
 from t2c_core.segment.overlay import colour_of, regions_overlay
 from t2c_core.segment.regions import owners, union, within
-from t2c_core.types import FluidRegion, FluidRegions
+from t2c_core.types import FluidRegion, FluidRegions, WarpPlan
 from tests.core import tiny_segmenters as tiny
 
 BACKENDS = {
@@ -148,6 +151,19 @@ def test_water_gives_way_to_what_is_more_particular() -> None:
     assert found.regions[1].mask[:, 20:].mean() == 1 and found.regions[0].mask[:, :12].mean() == 1
 
 
+def test_specks_of_one_water_in_another_are_chance() -> None:
+    labels = ("sea", "river", "waterfall", "sky")
+    winner = np.full((60, 100), -1)
+    winner[20:, :] = 0
+    winner[30:34, 10:14] = 1  # a speck
+    winner[40:44, 40:44] = 2  # a small fall
+    winner[:10, :], winner[2:6, 2:6] = 3, 1  # the sky, and a river of its own in it
+    winner[20:40, 70:100] = 1  # a mouth
+    found = settled(winner, labels)
+    assert (found[30:34, 10:14] == 0).all() and (found != winner).sum() == 16
+    assert settled(winner, ("sea", "flag", "waterfall", "sky")) is winner
+
+
 def test_a_surer_detector_wins_where_shapes_overlap() -> None:
     maps = torch.full((2, 8, 8), 0.9)
     scores = Scores(("smoke", "cloud"), ("smoke", "cloud"), maps, False, (), (0.3, 0.6))
@@ -217,6 +233,28 @@ def test_the_preview_tints_every_region_and_writes_on_it() -> None:
     )
 
 
+def test_texts_of_the_preview_do_not_cover_each_other() -> None:
+    """Three small regions side by side, each narrower than its text: every text is there in full."""
+    masks = torch.zeros(3, 200, 300)
+    for number, mask in enumerate(masks):
+        mask[90:110, 120 + 20 * number : 140 + 20 * number] = 1
+    regions = FluidRegions(tuple(FluidRegion("waterfall", "f", 0.5 + n / 10, mask) for n, mask in enumerate(masks)))
+    frame = regions_overlay(torch.full((1, 200, 300, 3), 0.5), regions)[0]
+    alone = [regions_overlay(torch.full((1, 200, 300, 3), 0.5), FluidRegions((r,)))[0] for r in regions.regions]
+    dark = [int((shown.amax(-1) < 0.05).sum()) for shown in (frame, *alone)]
+    assert dark[0] > 0.95 * sum(dark[1:]) > 0
+
+
+@pytest.mark.parametrize("family", ["water", "sky", "smoke"])
+def test_kinds_that_lie_side_by_side_differ_in_colour(family: str) -> None:
+    kinds = [kind for kind in KINDS if family_of(kind) == family]
+    colours = np.array([colour_of(kind) for kind in kinds])
+    apart = np.abs(colours[:, None] - colours[None]).max(-1)[np.triu_indices(len(kinds), 1)]
+    assert apart.min() > 0.08
+    follow = np.abs(np.diff(colours, axis=0)).max(-1)
+    assert follow.min() > 0.3
+
+
 # How pictures are prepared
 
 PROCESSORS = [
@@ -273,6 +311,19 @@ def test_values_are_normalised_where_the_settings_say_so() -> None:
     assert seen(image_mean=[0.25] * 3, image_std=[0.125] * 3) == pytest.approx(2.0)
     assert seen(image_mean=[0.25] * 3, image_std=[0.5] * 3, do_normalize=False) == pytest.approx(0.5)
     assert seen(do_normalize=True) == pytest.approx((0.5 - 0.485) / 0.229)
+
+
+def test_sizes_that_older_files_say_elsewhere_or_not_at_all() -> None:
+    def size(settings: dict[str, Any], square: bool = False) -> tuple[int, int]:
+        return read_preparation(settings, square=square).size(1000, 4000)
+
+    assert size({"size": 512, "max_size": 1024}) == size({"size": {"shortest_edge": 512}, "max_size": 1024})
+    assert size({"size": {"shortest_edge": 512}, "max_size": 1024}) == (256, 1024)
+    assert size({"size": {"shortest_edge": 512, "longest_edge": 2048}, "max_size": 9}) == (512, 2048)
+    assert size({}) == (333, 1333) and size({}, square=True) == (512, 512), "never the whole of a large picture"
+    assert size({"do_resize": False}) == (1000, 4000)
+    how = read_preparation({"rescale_factor": 1 / 127.5, "size": 8, "do_normalize": False}, square=True)
+    assert prepared(torch.ones(1, 8, 8, 3), how, torch.device("cpu"))[0].mean() == pytest.approx(2.0)
 
 
 def test_padding_is_taken_off_where_it_is() -> None:
@@ -363,6 +414,11 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "no weights": ("segformer", lambda p: (p / "model.safetensors").unlink(), r"has no model\.safetensors\. Put it"),
     "pickle": ("segformer", only_pickle, r"weights as pytorch_model\.bin, which can hold a program and is not read"),
     "no shards": ("segformer", shards, r"has no model-00001-of-00002\.safetensors, model-00002.*Put them"),
+    "other name": (
+        "segformer",
+        lambda p: (p / "model.safetensors").rename(p / "model.fp16.safetensors"),
+        r"has no model\.safetensors, but model\.fp16\.safetensors\..*rename it",
+    ),
     "cut off": ("segformer", cut, r"model\.safetensors' is damaged or cut off"),
     "noise": ("segformer", lambda p: (p / "model.safetensors").write_bytes(b"\x07" * 999), "is damaged or cut off"),
     "part": (
@@ -483,12 +539,36 @@ def test_a_program_in_the_folder_is_never_run(copy: Any, tmp_path: Path) -> None
     assert not ran.exists()
 
 
+@pytest.mark.parametrize("name", ["segformer", "oneformer", "clipseg"])
+def test_half_precision_in_several_files(name: str, copy: Any) -> None:
+    path = copy(name)
+    saved = load_file(path / "model.safetensors")
+    (path / "model.safetensors").unlink()
+    listed = {}
+    for number, keys in enumerate((sorted(saved)[::2], sorted(saved)[1::2])):
+        file = f"model-0000{number + 1}-of-00002.safetensors"
+        half = {key: saved[key].half() if saved[key].is_floating_point() else saved[key] for key in keys}
+        save_file(half, path / file, {"format": "pt"})
+        listed |= dict.fromkeys(keys, file)
+    (path / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": listed}))
+    model = load_model(path)
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    words = "sky, sea, waterfall"
+    assert set(regions_of(score(model, tiny.scene(64, 64), words), tiny.scene(64, 64)).labels) == set(words.split(", "))
+
+
 def test_settings_of_the_newer_file_name_are_read(copy: Any) -> None:
     path = copy("clipseg")
     settings = json.loads((path / "preprocessor_config.json").read_text())
     (path / "preprocessor_config.json").unlink()
     (path / "processor_config.json").write_text(json.dumps({"image_processor": settings, "processor_class": "x"}))
     assert load_model(path).how.height == tiny.SIDE
+
+
+def test_a_pickle_becomes_half_as_large(tmp_path: Path, folder: Any) -> None:
+    torch.save(load_file(folder("segformer") / "model.safetensors"), tmp_path / "model.bin")
+    assert main(["convert", str(tmp_path / "model.bin"), str(tmp_path / "half.safetensors"), "--fp16"]) == 0
+    assert {value.dtype for value in load_file(tmp_path / "half.safetensors").values()} <= {torch.float16, torch.int64}
 
 
 def test_a_pickle_becomes_a_safetensors_file_and_its_program_is_not_run(copy: Any, tmp_path: Path) -> None:
@@ -532,11 +612,34 @@ def test_the_command_line_animates_kinds(folder: Any, tmp_path: Path, capsys: An
     assert (moved[truth == tiny.ROCK] > 0).mean() < 0.05
     assert all((moved[truth == kind] > 0).mean() > 0.1 for kind in tiny.ASKED)
     assert main([*command, "--direction", "slowly"]) == 0
+    assert main([*command, "--mask", str(tmp_path / "scene.png")]) == 2
+    assert "mask: and model both say what moves" in capsys.readouterr().err
     capsys.readouterr()
     assert main([*command, "--vocabulary", "smoke"]) == 2
     assert main(["animate", str(tmp_path / "scene.png"), "--model", str(tmp_path / "no"), *command[4:]]) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert [line.split(":")[1].strip() for line in said] == ["vocabulary", "segmentation_model"]
+
+
+def test_the_command_line_knows_lengths_and_takes_strokes(folder: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray((tiny.scene(96, 128)[0].numpy() * 255).round().astype(np.uint8)).save(tmp_path / "scene.png")
+    strokes = [{"points": [[0.55, 0.1], [0.95, 0.1]], "radius": 0.02, "mode": "move"}]
+    (tmp_path / "hints.json").write_text(json.dumps({"version": 1, "strokes": strokes}))
+    command = ["animate", str(tmp_path / "scene.png"), "--model", str(folder("segformer")), "-o", "out.png"]
+    command += ["--hints", str(tmp_path / "hints.json"), "--feather", "0", "--vocabulary"]
+
+    def plan(*more: str) -> WarpPlan:
+        parser = argparse.ArgumentParser()
+        cli_animate.add_parser(parser.add_subparsers())
+        return cli_animate.plan_from_arguments(parser.parse_args([*command, *more]))
+
+    fall, sea = plan("waterfall"), plan("sea, falls")
+    assert (fall.frames, sea.frames, plan("sea", "--frames", "7").frames) == (60, 120, 7)
+    mask = fall.flow.mask[0].numpy() > 0.5
+    assert mask[10, 72:120].all() and not mask[40, 66:76].any(), "the stroke moves, the rock around it does not"
+    assert np.hypot(*fall.flow.velocity[0, :, 10, 90].numpy()) > 0
 
 
 def test_the_detector_in_a_video_model_is_taken(copy: Any) -> None:

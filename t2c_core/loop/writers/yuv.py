@@ -16,6 +16,7 @@ import torch.nn.functional as F
 _BT709, _BT601 = (0.2126, 0.0722), (0.299, 0.114)
 _TAGGED = {1: _BT709, 5: _BT601, 6: _BT601}
 _FULL_RANGE = 2
+STRIP_PIXELS = 2**18
 _PLANAR = re.compile(r"yuv(?P<full>j)?(?P<sampling>420|422|444)p(?:(?P<depth>9|10|12|14|16)le)?")
 
 
@@ -38,15 +39,30 @@ def rgb_to_planes(frame: torch.Tensor, *, depth: int = 8, subsample: bool = True
     With ``subsample`` the chroma planes are [ceil(H/2), ceil(W/2)], sited in the centre of each 2x2 block: where
     graphics cards and swscale put them back.
     """
+    height, width = frame.shape[:2]
+    dtype = np.uint8 if depth == 8 else np.uint16
+    half = (-(-height // 2), -(-width // 2)) if subsample else (height, width)
+    planes = [np.empty(size, dtype) for size in ((height, width), half, half)]
+    # Strips of whole 2x2 blocks: what lies between a frame and its planes takes several times the frame's memory.
+    rows = 2 * max(1, STRIP_PIXELS // (2 * width))
+    for top in range(0, height, rows):
+        codes = _strip_codes(frame[top : top + rows], depth, subsample)
+        for plane, values in zip(planes, codes, strict=True):
+            first = top if len(plane) == height else top // 2
+            plane[first : first + len(values)] = values.cpu().numpy()
+    return planes
+
+
+def _strip_codes(frame: torch.Tensor, depth: int, subsample: bool) -> list[torch.Tensor]:
+    """The rounded code values of some rows of a frame, in float."""
     matrix = torch.from_numpy(_to_ycc(_BT709)).to(frame)
     ycc = (frame.reshape(-1, 3) @ matrix.T).reshape(frame.shape).permute(2, 0, 1)
     luma, chroma = ycc[0], ycc[1:]
     if subsample:
         chroma = _halve(chroma)
     unit = 2 ** (depth - 8)
-    dtype = np.uint8 if depth == 8 else np.uint16
     codes = [luma * (219 * unit) + 16 * unit, *(chroma * (224 * unit) + 128 * unit)]
-    return [np.ascontiguousarray(c.round().cpu().numpy().astype(dtype)) for c in codes]
+    return [c.round() for c in codes]
 
 
 def _halve(chroma: torch.Tensor) -> torch.Tensor:

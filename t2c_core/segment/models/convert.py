@@ -8,8 +8,10 @@ from ...errors import InputError
 from ...weights import read_weights
 
 
-def convert_bin(source: Path, target: Path) -> int:
-    """Write the tensors of a transformers checkpoint as they are and return their number; whole or not at all.
+def convert_bin(source: Path, target: Path, *, half: bool = False) -> int:
+    """Write the tensors of a transformers checkpoint, as they are or in half precision, and return their number.
+
+    Whole or not at all.
 
     Raises InputError('model') for the source, ('output') for a target that is no .safetensors file.
     """
@@ -23,7 +25,8 @@ def convert_bin(source: Path, target: Path) -> int:
     unfinished = target.with_name(f".{target.stem}.unfinished")
     try:
         # Weights that share their memory are written once each.
-        save_file({key: value.clone().contiguous() for key, value in weights.items()}, unfinished, {"format": "pt"})
+        kept = {key: value.half() if half and value.is_floating_point() else value for key, value in weights.items()}
+        save_file({key: value.clone().contiguous() for key, value in kept.items()}, unfinished, {"format": "pt"})
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from ...errors import InputError
-from ...prompt.kinds import family_of
+from ...prompt.kinds import LEVEL, family_of
 from ...types import FluidRegion, FluidRegions
 from ..walker import at_full_size
 from .base import Model, Scores, Step, no_step
@@ -18,6 +19,8 @@ from .names import wanted
 THRESHOLD = 0.5
 SMALLEST = 1e-4
 """Regions with a smaller share of the picture are chance."""
+SPECK = 0.02
+"""The share of a body of water below which a piece of another kind in it is chance."""
 
 
 @torch.inference_mode()
@@ -49,7 +52,7 @@ def regions_of(scores: Scores, picture: torch.Tensor, threshold: float = THRESHO
         if "water" in scores.labels and special:
             strength[scores.labels.index("water")][maps[special].max(0) >= threshold] = 0
         strength[maps < threshold] = 0
-    winner = np.where(moves, strength.argmax(0), -1)
+    winner = settled(np.where(moves, strength.argmax(0), -1), scores.labels)
     found = []
     for number, (label, name) in enumerate(zip(scores.labels, scores.names, strict=True)):
         here = winner == number
@@ -64,6 +67,30 @@ def regions_of(scores: Scores, picture: torch.Tensor, threshold: float = THRESHO
             "Lower it, name what is there in the vocabulary, or draw hints instead.",
         )
     return FluidRegions(tuple(found))
+
+
+def settled(winner: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Which of ``labels`` every place has, int [H, W] (-1: none), without specks of one standing water in another.
+
+    Models waver between water, sea, river and lake within one body: pieces below SPECK of a connected body take the
+    label that most of it has. Falls and fountains keep theirs, however small.
+    """
+    flat = [number for number, label in enumerate(labels) if label in LEVEL]
+    if len(flat) < 2:
+        return winner
+    count, bodies = cv2.connectedComponents(np.isin(winner, flat).astype(np.uint8), connectivity=8)
+    parts = np.stack([np.bincount(bodies[winner == number], minlength=count) for number in flat])
+    most, sizes = np.array(flat)[parts.argmax(0)], parts.sum(0)
+    found = winner.copy()
+    for number in flat:
+        here = winner == number
+        pieces, of, stats, _ = cv2.connectedComponentsWithStats(here.astype(np.uint8), connectivity=8)
+        body = np.zeros(pieces, int)
+        body[of[here]] = bodies[here]
+        specks = stats[:, cv2.CC_STAT_AREA] < SPECK * sizes[body]
+        lost = here & specks[of]
+        found[lost] = most[bodies[lost]]
+    return found
 
 
 def _possible(scores: Scores, threshold: float) -> Scores:

@@ -109,9 +109,15 @@ def _check_weights(path: Path) -> None:
             raise InputError(
                 INPUT,
                 f"'{path.name}' has its weights as {pickles[0]}, which can hold a program and is not read.",
-                f"Put the same model's {WEIGHTS} into {path}, or make it there: "
-                f"python -m t2c_core convert {pickles[0]} {WEIGHTS}.",
+                f"Put the same model's {WEIGHTS} into {path}, or make it, in this pack's folder: "
+                f'python -m t2c_core convert "{path / pickles[0]}" "{path / WEIGHTS}".',
             )
+        others = [file.name for file in sorted(path.glob("*.safetensors"))]
+        if others and missing == [WEIGHTS]:
+            raise InputError(
+                INPUT, f"'{path.name}' has no {WEIGHTS}, but {', '.join(others)}.",
+                f"If {others[0]} holds all of the model's weights, rename it to {WEIGHTS}; else get {WEIGHTS}.",
+            )  # fmt: skip
         raise InputError(
             INPUT, f"'{path.name}' has no {', '.join(missing) or 'weights'}.",
             f"Put {'it' if len(missing) < 2 else 'them'} into {path}.",

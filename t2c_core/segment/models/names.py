@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -22,9 +23,23 @@ def wanted(text: str) -> tuple[str, ...]:
 def class_names(label: str) -> tuple[str, ...]:
     """All names in a class's label, plain: 'waterfall, falls' -> waterfall, fall; 'sky-other-merged' -> sky."""
     parts = re.split(r"[,;/|()]|--", label)
+    if ";" in label and not re.search(r"[\s,]", label):
+        parts = _pairs(parts)
     words = (re.sub(r"[-_]", " ", part).split() for part in parts)
     names = (plain(" ".join(word for word in part if word.lower() not in _FILLERS)) for part in words)
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _pairs(parts: Sequence[str]) -> Sequence[str]:
+    """The names in 'pool;table;billiard;table', as ADE20K's own list writes 'pool table, billiard table'.
+
+    No name is repeated where semicolons stand between names alone. Where they stand for blanks as well, single words
+    are parts of names: every two in a row may be one.
+    """
+    plain_parts = [plain(part) for part in parts]
+    if len(set(plain_parts)) == len(plain_parts):
+        return parts
+    return [f"{first} {second}" for first, second in itertools.pairwise(parts)]
 
 
 def label_of(text: str) -> str:

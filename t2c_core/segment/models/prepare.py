@@ -18,6 +18,8 @@ from ...errors import InputError
 from .names import INPUT
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+USUAL_SQUARE, USUAL_EDGES = {"height": 512, "width": 512}, {"shortest": 800, "longest": 1333}
+"""What transformers takes where a file says nothing of sizes: SegFormer's, and Mask2Former's and its kin."""
 MOST_PIXELS = 4096 * 4096
 
 
@@ -72,6 +74,10 @@ def read_preparation(settings: Mapping[str, Any], *, square: bool, **fixed: Any)
         else:
             names = {"height": "height", "width": "width", "shortest_edge": "shortest", "longest_edge": "longest"}
             found |= {ours: int(size[theirs]) for theirs, ours in names.items() if size.get(theirs)}
+            if "shortest" in found and not found.get("longest"):
+                found["longest"] = settings.get("max_size")
+    elif settings.get("do_resize", True) and not fixed.keys() & {"longest", "shortest", "height", "width"}:
+        found |= USUAL_SQUARE if square else USUAL_EDGES
     normalised = settings.get("do_normalize")
     # MobileViT's settings do not speak of it at all, and it is not done.
     if "image_mean" in settings if normalised is None else normalised:
@@ -79,7 +85,10 @@ def read_preparation(settings: Mapping[str, Any], *, square: bool, **fixed: Any)
                   if settings.get(name)}  # fmt: skip
     else:
         found |= {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-    found["scale"] = 1.0 if settings.get("do_rescale", True) else 255.0
+    # Of values 0..255, as the files mean it; ours are 0..1.
+    found["scale"] = 255.0 * (
+        float(settings.get("rescale_factor") or 1 / 255) if settings.get("do_rescale", True) else 1
+    )
     found["mode"] = "bicubic" if settings.get("resample") == 3 else "bilinear"
     found["bgr"] = bool(settings.get("do_flip_channel_order"))
     preparation = Preparation(**{**found, **fixed})

@@ -91,9 +91,19 @@ def test_mask_preview_and_kinds_that_move_apart(folder: Path, graph: Any, scene:
     assert run_graph(graph.nodes).outputs[frames]["text"][0] == "120"
 
 
+def test_unloading_models_leaves_the_server_at_work(folder: Path, graph: Any, scene: str, server: Any) -> None:
+    found = graph.add("RealImageSegmenter", image=(scene, 0), method="model", segmentation_model="ade")
+    graph.add("PreviewImage", images=(found, 1))
+    for vocabulary in ("sea", "sea, falls"):
+        graph.nodes[found]["inputs"]["vocabulary"] = vocabulary
+        assert server.run(graph.nodes, on_progress=None, timeout=60).outputs
+        server.client.post("/free", {"unload_models": True, "free_memory": True})
+
+
 def test_strokes_freeze_and_words_choose(folder: Path, graph: Any, scene: str, run_graph: Any, hints_json: Any) -> None:
-    freeze = [{"points": [[0.75, 0.9]], "radius": 0.15, "mode": "freeze"}]
-    hints = graph.add("MotionHints", image=(scene, 0), hints=hints_json(strokes=freeze))
+    freeze = {"points": [[0.75, 0.9]], "radius": 0.15, "mode": "freeze"}
+    move = {"points": [[0.95, 0.1]], "radius": 0.05, "mode": "move"}
+    hints = graph.add("MotionHints", image=(scene, 0), hints=hints_json(strokes=[freeze, move]))
     found = graph.add(
         "RealImageSegmenter",
         image=(scene, 0),
@@ -105,7 +115,8 @@ def test_strokes_freeze_and_words_choose(folder: Path, graph: Any, scene: str, r
     )
     mask = saved(graph, run_graph, frozen=(graph.add("MaskToImage", mask=(found, 0)), 0))["frozen"][..., 0] > 127
     truth = tiny.truth(HEIGHT, WIDTH) == tiny.FALL
-    assert not (mask & ~truth).any()
+    assert not (mask & ~truth)[20:].any()
+    assert mask[round(0.1 * HEIGHT), round(0.95 * WIDTH)], "rock for the model, but drawn to move"
     assert mask[40, 96] and not mask[round(0.9 * HEIGHT), round(0.75 * WIDTH)]
 
 
