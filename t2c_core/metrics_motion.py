@@ -44,6 +44,16 @@ class MotionProbe:
         self._endpoint: list[np.ndarray] = []
         self._angle: list[np.ndarray] = []
 
+    @property
+    def step(self) -> np.ndarray | None:
+        """[2, H, W]: how far the field takes a particle in one frame (px), or None without a field."""
+        return self._target
+
+    @property
+    def judged(self) -> np.ndarray:
+        """bool [H, W]: well inside the mask, and moving where there is a field."""
+        return self._inside if self._target is None else self._inside & (np.hypot(*self._target) > _SLOWEST)
+
     def add(self, earlier: np.ndarray, later: np.ndarray) -> None:
         """Two successive luma pictures [H, W] float32 in 0..1."""
         first, second = ((255.0 * luma).round().astype(np.uint8) for luma in (earlier, later))

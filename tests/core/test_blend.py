@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from t2c_core.loop.blend import Anchor, LocalStatistics, contrast_blend, linear_blend, luma
+from t2c_core.loop.blend import EASE, Anchor, LocalStatistics, contrast_blend, even_pace, linear_blend, luma
+from t2c_core.loop.suit import REAL, TRUST, Suitability
 from t2c_core.warp.integrate import pixel_grid
 from t2c_core.warp.layers import Layers
 
@@ -27,7 +30,11 @@ def statistics() -> LocalStatistics:
 
 
 def layers_of(a: torch.Tensor, b: torch.Tensor, share: float | torch.Tensor, statistics: LocalStatistics) -> Layers:
-    return Layers(a, b, share, (statistics(a).variance, statistics(b).variance))
+    along = []
+    for colours in (a, b):
+        bands = statistics(colours)
+        along.append(torch.cat([bands.variance, luma(bands.mean)[:, None], torch.ones(len(colours), 1)], 1))
+    return Layers(a, b, share, tuple(along))
 
 
 def spread(colours: torch.Tensor) -> float:
@@ -118,3 +125,52 @@ def test_scattered_pixels_alone_count():
     statistics = LocalStatistics(positions[chosen], SIZE, SIZE)
     bands = statistics(torch.full((int(chosen.sum()), 3), 0.8))
     assert float((bands.mean - 0.8).abs().max()) < 1e-5
+
+
+def test_even_pace_begins_and_ends_where_the_share_does():
+    shares = torch.linspace(0, 1, 101)
+    eased = even_pace(shares)
+    assert float(eased[0]) == pytest.approx(0, abs=1e-6) and float(eased[-1]) == pytest.approx(1, abs=1e-6)
+    assert (eased.diff() > 0).all()
+    torch.testing.assert_close(eased + eased.flip(0), torch.ones(101))
+    assert even_pace(0.3) == pytest.approx(float(even_pace(torch.tensor([0.3]))[0]))
+
+
+def test_unrelated_textures_change_as_the_angle_goes(statistics):
+    """Two textures that stand still: all change is the cross-fade's, in proportion to the angle it goes on by."""
+    a, b = noise(11), noise(12)
+    frames = [contrast_blend(layers_of(a, b, 1 - i / 12, statistics), statistics) for i in range(13)]
+    steps = np.array([float((y - x).abs().mean()) for x, y in pairwise(frames)])
+    gone = np.arange(13) / 12
+    angles = np.diff(gone + EASE * np.sin(2 * np.pi * gone) / (2 * np.pi))
+    np.testing.assert_allclose(steps / steps.sum(), angles, rtol=0.12)
+
+
+def carried(mean: float, variance: float = 0.01, real: float = 1.0, count: int = 4) -> torch.Tensor:
+    return torch.tensor([variance, variance, mean, real]).repeat(count, 1)
+
+
+def test_share_leans_to_the_layer_that_looks_like_the_place():
+    places = Suitability(torch.tensor([0.2, 0.2, 0.8, 0.8]), torch.full((4, 2), 0.01), 1.0)
+    calm, foam = carried(0.2), carried(0.8)
+    share = places.share(0.5, (calm, foam), slice(None))
+    # The two means lie two of the places' standard deviations apart: exp(TRUST * 2^2) to 1.
+    expected = torch.tensor([TRUST * 4.0, TRUST * 4.0, -TRUST * 4.0, -TRUST * 4.0]).sigmoid()
+    torch.testing.assert_close(share, expected)
+    torch.testing.assert_close(places.share(0.5, (foam, foam), slice(None)), torch.full((4,), 0.5))
+    rough = places.share(0.5, (carried(0.2, 0.0001), calm), slice(0, 2))
+    assert (rough < 0.2).all(), "contrast that the place does not have counts, too"
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.8])
+def test_share_is_complete_at_the_seam(strength):
+    places = Suitability(torch.tensor([0.1, 0.5, 0.7, 0.9]), torch.full((4, 2), 0.01), strength)
+    layers = carried(0.9, real=0.0), carried(0.1)
+    assert (torch.as_tensor(places.share(1.0, layers, slice(None))) == 1).all()
+    assert (torch.as_tensor(places.share(0.0, layers, slice(None))) == 0).all()
+
+
+def test_layer_from_within_the_fluid_is_preferred():
+    nowhere = Suitability(None, None, 0.0)
+    share = nowhere.share(0.5, (carried(0.1, real=0.0), carried(0.9)), slice(None))
+    torch.testing.assert_close(share, torch.full((4,), -REAL).sigmoid())
