@@ -85,7 +85,7 @@ def main() -> None:
     if args.write:
         write(args.write, about, results)
     if args.figure:
-        figure(args.figure, results[0])
+        figure(args.figure, results[-1])
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ COLOURS = {
     "frozen frame": (190, 60, 160),
 }
 SHOWN = (REAL, animations.OURS, animations.PLAIN, "ping-pong")
-PANEL, MARGIN = 300, 44
+PANEL, MARGIN = 300, 50
 LOWEST, HIGHEST = -40.0, 20.0
 
 
@@ -98,7 +98,7 @@ def plot_spectra(spectra: Mapping[str, Mapping[str, np.ndarray]]) -> Image.Image
         for level in range(int(LOWEST), int(HIGHEST) + 1, 20):
             y = _height(top, level)
             draw.line((left, y, left + PANEL, y), (225, 225, 225))
-            draw.text((left - 34, y - 7), f"{level} dB", (90, 90, 90), font)
+            draw.text((left - 44, y - 7), f"{level} dB", (90, 90, 90), font)
         for name, bands in reversed(chosen.items()):
             _curve(draw, bands[band], left, top, COLOURS[name])
         draw.text((left, top + PANEL + 6), "slowest change", (90, 90, 90), font)
@@ -127,14 +127,16 @@ def figure(path: Path, result: Result) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     font = ImageFont.load_default(12)
     count, height, width = result.clips[REAL].shape[:3]
-    line = round(0.6 * height)
+    # The row on which most happens, stretched to the whole range of grey.
+    line = int(result.clips[REAL].std(axis=0, dtype=np.float32).mean(axis=(1, 2)).argmax())
+    low, high = np.percentile(result.clips[REAL][:, line], (1, 99))
     small = (width // 2, height // 2)
     bands = []
     for name in SHOWN:
         clip = result.clips[name]
         parts = [Image.fromarray(clip[round(count * t / 4)]).resize(small, Image.Resampling.BOX) for t in range(1, 4)]
-        # Time goes down, three rows a frame.
-        parts.append(Image.fromarray(np.repeat(clip[:, line], 3, axis=0)).resize(small, Image.Resampling.BOX))
+        over_time = (clip[:, line] - low) / max(high - low, 1.0)  # time goes down
+        parts.append(Image.fromarray((255 * over_time.clip(0, 1)).astype(np.uint8)).resize(small))
         strip = Image.new("RGB", (small[0] * len(parts), small[1] + 16), "white")
         for number, part in enumerate(parts):
             strip.paste(part, (number * small[0], 16))
