@@ -158,7 +158,7 @@ def test_share_leans_to_the_layer_that_looks_like_the_place():
     expected = torch.tensor([TRUST * 4.0, TRUST * 4.0, -TRUST * 4.0, -TRUST * 4.0]).sigmoid()
     torch.testing.assert_close(share, expected)
     torch.testing.assert_close(places.share(0.5, (foam, foam), slice(None)), torch.full((4,), 0.5))
-    rough = places.share(0.5, (carried(0.2, 0.0001), calm), slice(0, 2))
+    rough = places.share(0.5, (carried(0.2, 0.0001, count=2), carried(0.2, count=2)), slice(0, 2))
     assert (rough < 0.2).all(), "contrast that the place does not have counts, too"
 
 
