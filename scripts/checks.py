@@ -33,7 +33,16 @@ def main(arguments: list[str]) -> int:
         if code:
             return code
     # Without confcutdir pytest imports the root's __init__.py, which only ComfyUI can.
-    return _foreground([str(python), "-m", "pytest", "--confcutdir=tests", *arguments], variables)
+    command = [str(python), "-m", "pytest", "--confcutdir=tests"]
+    if arguments and arguments != ["--verbose"]:
+        return _foreground([*command, *arguments], variables)
+    # The library's tests on all cores, one thread each; those with a server and a browser one after the other.
+    single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    codes = [
+        _foreground([*command, "-n", "auto", "--dist", "worksteal", "tests/core"], {**variables, **single}),
+        _foreground([*command, "--ignore=tests/core", *arguments], variables),
+    ]
+    return next((code for code in codes if code), 0)
 
 
 def _foreground(command: list[str], variables: dict[str, str]) -> int:
