@@ -88,10 +88,10 @@ def write(path: Path, text: str) -> None:
 
 def sheet(loops: Mapping[str, Sequence], mask: np.ndarray, width: int = 1200) -> np.ndarray:
     """uint8 [h, width, 3]: a row for each loop: frames at 0, 1/4, 1/2 and 3/4, cut to the busiest square of fluid."""
-    rows = []
+    rows, first = [], next(iter(loops.values()))[0]
+    top, left, side = _busiest(as_bytes(first), mask)
     for name, frames in loops.items():
         count = len(frames)
-        top, left, side = _busiest(as_bytes(frames[0]), mask)
         tiles = [as_bytes(frames[count * k // 4])[top : top + side, left : left + side] for k in range(4)]
         row = np.hstack([cv2.resize(t, (width // 4, width // 4), interpolation=cv2.INTER_AREA) for t in tiles])
         bar = np.full((22, row.shape[1], 3), 24, np.uint8)
