@@ -5,11 +5,11 @@
 
 From plan to file: picture, motion field, renderer and encoder. Memory is the process's peak beyond what it has once
 everything is imported. The stream of ``assets/`` is scaled to each size together with its motion field, so the same
-share of each picture is fluid ('scene'); with 'all' every pixel is. 'CPU s' are processor seconds of all threads, which
-other work on the machine changes little; setting up (once a loop) and the frames are counted apart. 'CPU s/MP/frame' is
-the time of one megapixel of one frame, the number that stays the same if time is linear in pixels and in frames; the
-spread is how far its largest and smallest value lie from their middle. ``--write`` puts the table between the markers
-of a Markdown file.
+share of each picture is fluid ('scene'); with 'all' every pixel is. 'CPU s' are processor seconds, rendering on one
+thread, which other work on the machine changes little; setting up (once a loop) and the frames are counted apart.
+'CPU s/MP/frame' is the time of one megapixel of one frame, the number that stays the same if time is linear in pixels
+and in frames; the spread is how far its largest and smallest value lie from their middle. ``--write`` puts the table
+between the markers of a Markdown file.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def forget_peak() -> None:
 
 def run_one(size: str, frames: int, fluid: str, renderer: str, format: str, rendered: int) -> dict[str, Any]:
     """Render one plan to a file in this process; figures in seconds and MiB. rendered: stop after so many frames."""
+    import cv2
     import torch
     import torch.nn.functional as F
 
@@ -55,6 +56,9 @@ def run_one(size: str, frames: int, fluid: str, renderer: str, format: str, rend
 
     from .warp import stream
 
+    # One thread: idle ones that wait for work in a loop would count as processor time.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     width, height = map(int, size.split("x"))
     loaded = resident()
     picture, field = stream(512)
