@@ -97,8 +97,14 @@ def test_motion_reads_the_prompt_and_is_unloaded(
     published_weights("video")  # only the last one asked for is kept
     gc.collect()
     server.client.post("/free", {"unload_models": True, "free_memory": True})
-    time.sleep(2)
-    before = resident()
+    # What earlier tests have left goes within some seconds, on a busy machine later: until it has settled.
+    before, settled = resident(), 0
+    for _ in range(60):
+        time.sleep(0.5)
+        settled = settled + 1 if abs(resident() - before) < 0.02 else 0
+        before = resident()
+        if settled >= 12:
+            break
     built = pipeline(width=96, height=64)
     model = loaded(built, "motion.pth")
     clip = Link(built.add("T2CTestTinyModel", family="sd1", context=768))
@@ -123,7 +129,7 @@ def test_motion_reads_the_prompt_and_is_unloaded(
     during = resident()
     assert during - before > 1.0, "GB"
     server.client.post("/free", {"unload_models": True, "free_memory": True})
-    for _ in range(100):
+    for _ in range(400):
         if resident() - before < 0.5:
             break
         time.sleep(0.1)
