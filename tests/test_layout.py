@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "t2c_core").rglob("*.py"))
 STAGES = ("prompt", "twin", "segment", "flow", "warp", "loop")
-BEFORE_ALL = ("errors.py", "types.py", "hints.py", "pictures.py", "weights.py")
+BEFORE_ALL = ("errors.py", "nearest.py", "types.py", "hints.py", "pictures.py", "weights.py")
 NEEDS_NOTHING = "t2c_core.kernels.choose"
 # Only the parts that make a path of a machine, so that this file does not contain what it looks for.
 MACHINE_PATHS = re.compile(r"(?<![\w.~:}\])-])/(?:" + "|".join(["tmp", "root", "home", "work"]) + r")/")

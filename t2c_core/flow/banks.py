@@ -12,6 +12,8 @@ import scipy.sparse as sp
 import scipy.sparse.csgraph as graphs
 import scipy.sparse.linalg as spl
 
+from ..nearest import nearest_inside
+
 WORKING_SIZE = 128
 SAME_HEIGHT = 0.06
 """Ends that differ by less of the picture's height lie side by side: the river runs to the right."""
@@ -34,12 +36,8 @@ def bank_angles(inside: np.ndarray) -> np.ndarray:
         ways += _course(labels == number)
     if not small.any():
         return np.zeros(inside.shape, np.float32)
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~small).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros((nearest.max() + 1, 2), np.float32)
-    table[nearest[small]] = ways[small]
-    smooth = cv2.resize(table[nearest], tuple(full[::-1].tolist()), interpolation=cv2.INTER_LINEAR)
+    spread = ways.reshape(-1, 2)[nearest_inside(small)]
+    smooth = cv2.resize(spread, tuple(full[::-1].tolist()), interpolation=cv2.INTER_LINEAR)
     return np.where(inside, np.degrees(np.arctan2(-smooth[..., 1], smooth[..., 0])) % 360, 0).astype(np.float32)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..nearest import nearest_inside
 from ..prompt.directions import Direction
 from ..prompt.lexicon import SKY
 from ..segment.vocabulary import singular
@@ -68,12 +69,7 @@ def connected_parts(mask: torch.Tensor) -> np.ndarray:
     count, labels = cv2.connectedComponents(solid.astype(np.uint8), connectivity=8)
     if count == 1 or solid.all():
         return labels
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros(nearest.max() + 1, np.int32)
-    table[nearest[solid]] = labels[solid]
-    return table[nearest]
+    return labels.reshape(-1)[nearest_inside(solid)]
 
 
 def split_by_angle(mask: torch.Tensor, angles: torch.Tensor) -> Iterator[tuple[torch.Tensor, float | torch.Tensor]]:

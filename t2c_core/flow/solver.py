@@ -29,6 +29,7 @@ import torch
 
 from ..errors import InputError
 from ..hints import arrow_samples, to_pixels
+from ..nearest import nearest_inside
 from ..prompt.directions import direction_vector
 from ..types import MotionField, MotionHints, speed_scale
 from .regions import FluidPart, split_by_angle
@@ -215,12 +216,7 @@ def _spread(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Continue values [H, W, 2] from the fluid's cells over all others, each from its nearest cell."""
     if inside.all():
         return values
-    _, labels = cv2.distanceTransformWithLabels(
-        (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros((labels.max() + 1, 2), values.dtype)
-    table[labels[inside]] = values[inside]
-    return table[labels]
+    return values.reshape(-1, 2)[nearest_inside(inside)]
 
 
 def _in_cells(values: torch.Tensor, grid: _Grid, inside: np.ndarray) -> np.ndarray:

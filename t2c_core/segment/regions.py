@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import torch
 
 from ..errors import InputError
+from ..nearest import nearest_inside
 from ..types import FluidRegions
 
 
@@ -35,12 +35,7 @@ def owners(regions: FluidRegions, height: int, width: int) -> np.ndarray:
     found, inside = masks.argmax(0).astype(np.int32), masks.max(0) >= min(0.5, float(masks.max()))
     if inside.all() or not inside.any():
         return found
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros(nearest.max() + 1, np.int32)
-    table[nearest[inside]] = found[inside]
-    return table[nearest]
+    return found.reshape(-1)[nearest_inside(inside)]
 
 
 def within(regions: FluidRegions, mask: torch.Tensor) -> FluidRegions:

@@ -11,21 +11,13 @@ import cv2
 import numpy as np
 import torch
 
+from ..nearest import nearest_inside
+
 DEEPEST = 96
 TILE = 2**16
 """Pixels beyond the mask are worked on in tiles of this many."""
 OWN = 0.1
 """Where the mask is fainter than this the pixel shows its surroundings, not fluid: no texture to carry."""
-
-
-def _nearest_fluid(fluid: np.ndarray) -> np.ndarray:
-    """int32 [H, W]: which pixel of a boolean [H, W] mask, counted row by row, is the fluid's nearest to every pixel."""
-    _, labels = cv2.distanceTransformWithLabels(
-        (~fluid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros(labels.max() + 1, np.int32)
-    table[labels[fluid]] = np.flatnonzero(fluid)
-    return table[labels]
 
 
 def _depth(fluid: np.ndarray, y: np.ndarray, x: np.ndarray, ny: np.ndarray, nx: np.ndarray, deepest: int) -> np.ndarray:
@@ -72,7 +64,7 @@ def extend_picture(picture: torch.Tensor, mask: torch.Tensor, reach: float) -> t
     distance = cv2.distanceTransform((~fluid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     beyond = np.flatnonzero(~fluid & (distance <= max(2.0, reach))).astype(np.int32)
     del distance
-    near, padded, out = _nearest_fluid(fluid).reshape(-1), np.pad(fluid, 1), image.copy()
+    near, padded, out = nearest_inside(fluid).reshape(-1), np.pad(fluid, 1), image.copy()
     deepest = int(min(DEEPEST, max(2, reach)))
     for first in range(0, len(beyond), TILE):
         tile = beyond[first : first + TILE]
@@ -106,7 +98,7 @@ def extend_velocity(velocity: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     fluid = (mask[0] > 0).cpu().numpy()
     if fluid.all() or not fluid.any():
         return velocity.float()
-    near, out = _nearest_fluid(fluid), []
+    near, out = nearest_inside(fluid), []
     for v in velocity[0].float().cpu().numpy():
         smooth = cv2.GaussianBlur(v.reshape(-1)[near], (0, 0), max(1.0, max(fluid.shape) / 256))
         np.copyto(smooth, v, where=fluid)
