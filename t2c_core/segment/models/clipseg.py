@@ -6,22 +6,17 @@ from collections.abc import Sequence
 
 import torch
 
-from .base import Model, Scores, Step, by_label
+from .base import Scores, Step, by_label
 from .names import label_of
-from .prepare import Preparation, prepared
-from .texts import Tokenizer
+from .prepare import prepared
+from .texts import WordModel
 
 AT_ONCE = 4
 """Words whose maps are made together."""
 
 
-class ClipSeg(Model):
+class ClipSeg(WordModel):
     """network: CLIPSegForImageSegmentation."""
-
-    def __init__(self, network: torch.nn.Module, tokenizer: Tokenizer, how: Preparation) -> None:
-        super().__init__()
-        self.network, self.tokenizer, self.how = network, tokenizer, how
-        self.length = network.config.text_config.max_position_embeddings
 
     def scores(self, picture: torch.Tensor, vocabulary: Sequence[str], step: Step) -> Scores:
         """Every word by itself: its map says how alike each place is to the word."""

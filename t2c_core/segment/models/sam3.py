@@ -6,22 +6,17 @@ from collections.abc import Sequence
 
 import torch
 
-from .base import Model, Scores, Step, by_label
+from .base import Scores, Step, by_label
 from .names import label_of
-from .prepare import Preparation, prepared
-from .texts import Tokenizer
+from .prepare import prepared
+from .texts import WordModel
 
 THING_SCORE = 0.3
 """Proposals below are not counted (transformers' default)."""
 
 
-class Sam3(Model):
+class Sam3(WordModel):
     """network: Sam3Model."""
-
-    def __init__(self, network: torch.nn.Module, tokenizer: Tokenizer, how: Preparation) -> None:
-        super().__init__()
-        self.network, self.tokenizer, self.how = network, tokenizer, how
-        self.length = network.config.text_config.max_position_embeddings
 
     def scores(self, picture: torch.Tensor, vocabulary: Sequence[str], step: Step) -> Scores:
         """Every word by itself: the map of the word as stuff, and all single things it names."""

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from ...errors import InputError
+from .base import Model
 from .names import INPUT
+from .prepare import Preparation
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json and merges.txt", "vocab.txt")
 
@@ -46,6 +48,15 @@ class Tokenizer:
         """(ids int64 [1, tokens], where each token stands in the text; (0, 0) for tokens that are no text)."""
         found = self.tokenizer(text, return_tensors="pt", return_offsets_mapping=True)
         return found["input_ids"], [tuple(span) for span in found["offset_mapping"][0].tolist()]
+
+
+class WordModel(Model):
+    """A model that is shown a picture and asked for words. network: its config says how long a text may be."""
+
+    def __init__(self, network: torch.nn.Module, tokenizer: Tokenizer, how: Preparation) -> None:
+        super().__init__()
+        self.network, self.tokenizer, self.how = network, tokenizer, how
+        self.length = network.config.text_config.max_position_embeddings
 
 
 def has_tokenizer(folder: Path) -> bool:
