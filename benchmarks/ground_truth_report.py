@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from t2c_core.errors import InputError
-
 from . import animations
 from .comparison import OUT_OF_STEP, REAL, Result, Row
+from .documents import rewrite
 from .realism import BANDS, ROUNDING, octaves
 
 BEGIN = "<!-- measured: python -m benchmarks.ground_truth --write docs/ground_truth.md -->"
@@ -67,20 +66,11 @@ def markdown(result: Result) -> str:
     return "\n".join(lines)
 
 
-def replaced(document: str, text: str) -> str:
-    """The document with what stands between its markers replaced by ``text``. Raises InputError('document')."""
-    before, begun, rest = document.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (begun and ended):
-        raise InputError("document", "lacks the markers.", f"Put '{BEGIN}' and '{END}' on lines of their own.")
-    return f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}"
-
-
 def write(path: Path, about: str, results: Sequence[Result]) -> None:
     """Put the tables into the document at ``path`` and its plot of spectra beside it, as <name>_spectra.png."""
     plot = path.with_name(f"{path.stem}_spectra.png")
     parts = [about, *map(markdown, results), f"![Spectra over time]({plot.name})"]
-    path.write_text(replaced(path.read_text(encoding="utf-8"), "\n\n".join(parts)), encoding="utf-8")
+    rewrite(path, "\n\n".join(parts), BEGIN, END)
     first = results[0]
     plot_spectra({REAL: first.spectra, **{row.name: row.spectra for row in first.rows}}).save(plot, optimize=True)
 

@@ -24,6 +24,7 @@ from t2c_core.loop.render import LoopRenderer
 from t2c_core.types import WarpPlan
 
 from . import quality_report
+from .documents import rewrite
 from .quality_measures import Judged, judge
 from .quality_scenes import DRAWN, LONGER_SIDE, PICTURES, Scene, photograph
 from .staggered import stagger
@@ -96,7 +97,7 @@ def main() -> int:
     print(f"\n{verdict}")
     if args.write:
         text = f"N = {args.frames}, before encoding.\n\n{verdict}\n\n" + "\n\n".join(parts)
-        quality_report.write(args.write, text)
+        rewrite(args.write, text, quality_report.BEGIN, quality_report.END, make=True)
     return 1 if "NO" in verdict else 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -71,19 +70,6 @@ def verdicts(results: Mapping[str, Mapping[str, Judged]], default: str, plain: s
         )
         lines.append(f"| {picture} | " + " | ".join(f"{text} {'yes' if ok else 'NO'}" for text, ok in checks) + " |")
     return "\n".join(lines)
-
-
-def write(path: Path, text: str) -> None:
-    """Replace what stands between the markers of a document; a document without them gets them at its end."""
-    document = path.read_text(encoding="utf-8") if path.exists() else ""
-    if BEGIN not in document:
-        document = f"{document.rstrip()}\n\n{BEGIN}\n{END}\n".lstrip()
-    before, rest = document.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}", encoding="utf-8")
-    unfinished.replace(path)
 
 
 def sheet(loops: Mapping[str, Sequence], mask: np.ndarray, width: int = 1200) -> np.ndarray:

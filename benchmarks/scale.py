@@ -25,6 +25,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from .documents import rewrite
+
 SIZES = ("512x512", "1024x1024", "1920x1080", "3840x2160")
 FRAMES = (60, 120, 240)
 QUICK = (("512x512", "1024x1024"), (30, 60))
@@ -168,14 +170,6 @@ def linearity(results: list[dict]) -> list[str]:
     return out
 
 
-def write_between_markers(path: Path, text: str) -> None:
-    """Replace what stands between the markers of a file; what is around them stays."""
-    content = path.read_text(encoding="utf-8")
-    before, rest = content.split(MARKERS[0])
-    _, after = rest.split(MARKERS[1])
-    path.write_text(f"{before}{MARKERS[0]}\n{text}\n{MARKERS[1]}{after}", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WIDTHxHEIGHT")
@@ -204,7 +198,7 @@ def main() -> None:
     text = f"{os.cpu_count()} cores, no GPU.\n\n{table(measured(cases, args.keep))}"
     print(text)
     if args.write:
-        write_between_markers(args.write, text)
+        rewrite(args.write, text, *MARKERS)
 
 
 if __name__ == "__main__":

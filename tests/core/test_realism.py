@@ -13,7 +13,8 @@ import torch
 
 from benchmarks import animations, realism
 from benchmarks.comparison import REAL, compare
-from benchmarks.ground_truth_report import BEGIN, END, figure, markdown, plot_spectra, replaced, write
+from benchmarks.documents import replaced
+from benchmarks.ground_truth_report import BEGIN, END, figure, markdown, plot_spectra, write
 from benchmarks.real_clip import as_uint8, clip_path, flows, grey, load_clip, mean_field, moving_mask
 from t2c_core.errors import InputError
 from t2c_core.types import MotionField
@@ -224,9 +225,9 @@ def test_options_are_those_of_the_plan_and_the_renderer() -> None:
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
-    assert replaced(f"a\n{BEGIN}\nold\n{END}\nb", "new") == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"
+    assert replaced(f"a\n{BEGIN}\nold\n{END}\nb", "new", BEGIN, END) == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"
     with pytest.raises(InputError, match="document"):
-        replaced("no markers", "new")
+        replaced("no markers", "new", BEGIN, END)
 
 
 def test_frames_are_rounded_as_a_file_would() -> None:
