@@ -206,8 +206,8 @@ class Anchor:
         """The factor on the carried middle band that gives the frame the energy of the source picture.
 
         In the source the bands go together (foam is bright and rough); carried over other shapes they do not, and
-        energy is lost. It solves E[(s + k m)^2] = E of the source for k. The fine band,
-        which makes up most of what changes from frame to frame, is left as it is: the loop keeps its pace.
+        energy is lost. It solves E[(s + k m)^2] = E of the source for k. The fine band, which makes up most of what
+        changes from frame to frame, is left as it is: the loop keeps its pace.
         """
         alone, together, squared = (products / len(self._around)).tolist()
         squared = max(squared, 1e-12)
@@ -221,8 +221,8 @@ class ContrastBlend:
     Each band of the blended colours is scaled so that its local variance equals the cross-fade of the carried
     variances; with an anchor, mean and variances are drawn towards those of the place itself.
 
-    Pixels are worked on in tiles; only the sums over the cells and the lift's two means need all of them. Between the
-    passes over the tiles nine numbers are kept of each pixel, in memory that is used again for the next frame.
+    Pixels are worked on in tiles; only the sums over the cells and the lift's three need all of them. Between the
+    passes over the tiles eight numbers are kept of each pixel, in memory that is used again for the next frame.
     """
 
     def __init__(self, statistics: LocalStatistics, anchor: Anchor | None, count: int) -> None:
