@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from t2c_core.metrics_motion import MotionError
+from t2c_core.metrics.motion import MotionError
 from t2c_core.types import MotionField
 
 from . import animations, realism
-from .real_clip import grey
+from .loops import render
+from .real_clip import as_uint8, grey
 
 REAL = "real clip"
 OUT_OF_STEP = "the real clip, half a loop late"
@@ -47,19 +50,21 @@ class Result:
     fidelity: MotionError | None
 
 
-def candidates(clip: np.ndarray, field: MotionField, frames: int, variants: dict[str, str]) -> dict[str, np.ndarray]:
+def candidates(
+    clip: np.ndarray, field: MotionField, frames: int, loops: Mapping[str, dict[str, Any]]
+) -> dict[str, np.ndarray]:
     """Name -> uint8 [N, H, W, 3] of everything that is compared with the clip's first N frames."""
-    picture = torch.from_numpy(clip[:1]).float() / 255
+    image = torch.from_numpy(clip[:1]).float() / 255
     taken = {
-        "another take of the real clip": animations.other_take(clip, frames),
-        "another take, cross-faded to a loop": animations.other_take_looped(clip, frames),
-        OUT_OF_STEP: animations.turned(clip, frames) if len(clip) < 2 * frames else None,
-        "frozen frame": animations.frozen(picture, frames),
-        "ping-pong": animations.ping_pong(picture, field, frames),
+        "another take of the real clip": animations.second_clip(clip, frames),
+        "another take, cross-faded to a loop": animations.second_clip_looped(clip, frames),
+        OUT_OF_STEP: animations.phase_shifted(clip, frames) if len(clip) < 2 * frames else None,
+        "frozen frame": animations.frozen(image, frames),
+        "ping-pong": animations.ping_pong(image, field, frames),
     }
     found = {name: frames_ for name, frames_ in taken.items() if frames_ is not None}
-    for name, options in variants.items():
-        found[name] = animations.loop(picture, field, frames, animations.parse_options(options))
+    for name, options in loops.items():
+        found[name] = as_uint8(render(image, field, frames, **options))
     return found
 
 
@@ -83,10 +88,10 @@ def measure(name: str, frames: np.ndarray, real: np.ndarray, inside: np.ndarray,
     )
 
 
-def compare(clip: np.ndarray, field: MotionField, frames: int, variants: dict[str, str]) -> Result:
+def compare(clip: np.ndarray, field: MotionField, frames: int, loops: Mapping[str, dict[str, Any]]) -> Result:
     """Render and measure everything for one length of loop; the field's mask is where it is measured."""
     real, inside = clip[:frames], field.mask[0].numpy() > 0.5
-    clips = candidates(clip, field, frames, variants)
+    clips = candidates(clip, field, frames, loops)
     rows = [measure(name, found, real, inside, field) for name, found in clips.items()]
     luma = grey(real)
     return Result(frames, rows, {REAL: real, **clips}, realism.spectra(luma, inside), realism.fidelity(luma, field))

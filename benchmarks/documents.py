@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from t2c_core.errors import InputError
+from t2c_core.io.files import atomic_write
 
 
 def replaced(document: str, text: str, begin: str, end: str) -> str:
@@ -25,6 +26,5 @@ def rewrite(path: Path, text: str, begin: str, end: str, *, make: bool = False) 
     if make and begin not in document:
         document = f"{document.rstrip()}\n\n{begin}\n{end}\n".lstrip()
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(replaced(document, text, begin, end), encoding="utf-8")
-    unfinished.replace(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text(replaced(document, text, begin, end), encoding="utf-8")

@@ -5,7 +5,7 @@
                                       [--write docs/ground_truth.md] [--figure output/ground_truth.webp]
 
 Frame 0 is animated by the clip's own mean optical flow and compared with what really happened. --option (more than
-once) adds loops with options of WarpPlan and LoopRenderer; --only leaves out the other variants of ours. The clip comes
+once) adds loops with options of LoopSettings; --only leaves out the other variants of ours. The clip comes
 from scripts/videos.py. --write replaces what stands between the markers of a document and draws its plot of spectra
 beside it; --figure makes the picture of frames and slices over time, which shows the clip itself.
 """
@@ -22,9 +22,9 @@ import torch
 
 from t2c_core.types import MotionField
 
-from . import animations
 from .comparison import compare
 from .ground_truth_report import figure, markdown, write
+from .loops import DEFAULT, LOOPS, PLAIN, parse_options
 from .real_clip import FRAMES, STRIDE, WIDTH, clip_path, grey, load_clip, mean_field, moving_mask
 
 
@@ -64,10 +64,8 @@ def main() -> None:
         raise SystemExit("error: there is no clip; fetch it with 'python3 -m scripts.videos', or name one with --clip.")
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
-    variants = animations.VARIANTS
-    if args.only:
-        variants = {name: variants[name] for name in (animations.OURS, animations.PLAIN)}
-    variants = {**variants, **{f"ours, {text}": text for text in args.option}}
+    loops = {name: LOOPS[name] for name in (DEFAULT, PLAIN)} if args.only else LOOPS
+    loops = {**loops, **{text: parse_options(text) for text in args.option}}
     if not 0 <= args.start <= args.length - max(args.frames):
         raise SystemExit(
             f"error: {max(args.frames)} frames from {args.start} on are more than the clip's {args.length}."
@@ -80,7 +78,7 @@ def main() -> None:
     results = []
     for frames in args.frames:
         start = time.perf_counter()
-        results.append(compare(clip[args.start :], field, frames, variants))
+        results.append(compare(clip[args.start :], field, frames, loops))
         print("\n" + markdown(results[-1]) + f"\n({time.perf_counter() - start:.0f} s)", flush=True)
     if args.write:
         write(args.write, about, results)

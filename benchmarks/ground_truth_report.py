@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from . import animations
 from .comparison import OUT_OF_STEP, REAL, Result, Row
 from .documents import rewrite
+from .loops import DEFAULT, PLAIN
 from .realism import BANDS, ROUNDING, octaves
 
 BEGIN = "<!-- measured: python -m benchmarks.ground_truth --write docs/ground_truth.md -->"
@@ -18,12 +18,12 @@ END = "<!-- end of what was measured -->"
 COLOURS = {
     REAL: (20, 20, 20),
     "another take of the real clip": (150, 150, 150),
-    animations.OURS: (0, 110, 200),
-    animations.PLAIN: (220, 90, 20),
+    DEFAULT: (0, 110, 200),
+    PLAIN: (220, 90, 20),
     "ping-pong": (30, 150, 70),
     "frozen frame": (190, 60, 160),
 }
-SHOWN = (REAL, animations.OURS, animations.PLAIN, "ping-pong")
+SHOWN = (REAL, DEFAULT, PLAIN, "ping-pong")
 PANEL, MARGIN = 300, 50
 LOWEST, HIGHEST = -40.0, 20.0
 

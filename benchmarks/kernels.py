@@ -13,27 +13,43 @@ and the limit is that of --bandwidth.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from t2c_core.kernels.choose import chosen
+from t2c_core.kernels import dispatch
+from t2c_core.kernels.dispatch import use_triton
 from t2c_core.warp.extend import extend_velocity
-from t2c_core.warp.integrate import pixel_grid, traces, unit_step
+from t2c_core.warp.integrate import flow_map, pixel_grid, trajectory
 from t2c_core.warp.splat import splat_points
 
-from .warp import stream
+SPLATS, TRACED = ("torch", "atomic"), ("torch, traced", "fused", "restarted")
+POSITION, FLOAT = 8, 4
+"""Bytes of a position (x, y) and of a sum."""
 
-SPLATS, TRACED = ("torch", "atomic", "sorted"), ("torch, traced", "fused", "restarted")
-POSITION, FLOAT, KEY, INDEX = 8, 4, 4, 8
-"""Bytes of a position (x, y), a sum, a sort key and an index."""
-SORT_PASSES = 4
-"""A radix sort of 32-bit keys, 8 bits at a time."""
+
+BLEND_BYTES = {"fade": 108, "subtract_coarse": 36, "restore": 72}
+"""Bytes for each pixel of the fluid of the default loop's kernels, see kernels.md."""
+
+
+@contextmanager
+def kernels_chosen(name: str) -> Iterator[None]:
+    """T2C_KERNELS for a while."""
+    before = os.environ.get(dispatch.VARIABLE)
+    os.environ[dispatch.VARIABLE] = name
+    try:
+        yield
+    finally:
+        os.environ.pop(dispatch.VARIABLE)
+        if before is not None:
+            os.environ[dispatch.VARIABLE] = before
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,7 @@ def torch_bytes(channels: int, height: int, width: int, dtype: torch.dtype, *, t
     step = torch.empty(height, width, 2, device="meta")
     with CountBytes() as counted:
         if traced:
-            _, positions = traces(step, positions, 1, "rk4")
+            _, positions = trajectory(step, positions, 1, "rk4")
         splat_points(values, positions, height, width, kernel="torch")
     return counted.bytes
 
@@ -111,15 +127,12 @@ def cost(
     values, result = dtype.itemsize * channels * points, FLOAT * channels * pixels
     # The sums are set to zero and added up in the cache; they are written twice where it cannot hold them.
     added = POSITION * points + values + 2 * result
-    cells = (height + 1) * (width + 1)
-    keys = (POSITION + KEY) * points + (2 * SORT_PASSES * (KEY + INDEX) + KEY) * points + 2 * KEY * cells
     moved = {
         "atomic": added,
-        "sorted": keys + (INDEX + POSITION) * points + values + KEY * cells + result,
         "fused": added + POSITION * points + POSITION * pixels,
         "restarted": added + POSITION * pixels,
     }[variant]
-    return Cost(moved, 0 if variant == "sorted" else channels * corners_inside(positions, height, width))
+    return Cost(moved, channels * corners_inside(positions, height, width))
 
 
 def seconds(run: Callable[[], object], device: torch.device, repeat: int) -> float:
@@ -151,7 +164,7 @@ def atomic_rate(device: torch.device, repeat: int) -> float:
     """Atomic additions per second in the best case, a picture shifted by half a pixel: no contention, no disorder."""
     side, channels = 1024, 8
     positions, values = pixel_grid(side, side, device) + 0.5, torch.ones(channels, side * side, device=device)
-    took = seconds(lambda: splat_points(values, positions, side, side, kernel="atomic"), device, repeat)
+    took = seconds(lambda: splat_points(values, positions, side, side, kernel="triton"), device, repeat)
     return channels * corners_inside(positions, side, side) / took
 
 
@@ -160,23 +173,22 @@ def runs(
 ) -> tuple[torch.Tensor, dict[str, Callable[[], torch.Tensor]]]:
     """Positions [M, 2] after ``steps`` frames, and what is to be timed for each variant this device has."""
     start = pixel_grid(height, width, values.device)
-    for before, positions in enumerate(traces(step, start, steps, "rk4")):
+    for before, positions in enumerate(trajectory(step, start, steps, "rk4")):
         if before < steps:
             previous = positions
     found = {
         "torch": lambda: splat_points(values, positions, height, width, kernel="torch"),
         "torch, traced": lambda: splat_points(
-            values, list(traces(step, previous, 1, "rk4"))[1], height, width, kernel="torch"
+            values, list(trajectory(step, previous, 1, "rk4"))[1], height, width, kernel="torch"
         ),
     }
-    if chosen(values.device, "atomic") != "torch":
-        from t2c_core.kernels.fused import splat_traced
+    if use_triton(values.device, "triton"):
+        from t2c_core.kernels.fused import advect_and_splat
 
         reached = torch.empty_like(start)
-        for name in ("atomic", "sorted"):
-            found[name] = lambda name=name: splat_points(values, positions, height, width, kernel=name)
-        found["fused"] = lambda: splat_traced(values, step, previous, 1, height, width, reached=reached)
-        found["restarted"] = lambda: splat_traced(values, step, start, steps, height, width)
+        found["atomic"] = lambda: splat_points(values, positions, height, width, kernel="triton")
+        found["fused"] = lambda: advect_and_splat(values, step, previous, 1, height, width, reached=reached)
+        found["restarted"] = lambda: advect_and_splat(values, step, start, steps, height, width)
     return positions, found
 
 
@@ -193,12 +205,14 @@ def main() -> None:
     device = torch.device(args.device)
     height, width = (args.size * 2)[:2]
 
+    from .warp import stream  # needs more than the kernels do
+
     _, field = stream(512)
     velocity = extend_velocity(field.velocity, field.mask)
     # The same motion at another size: as far as a share of the picture.
     scale = torch.tensor([width / 512, height / 512]).reshape(1, 2, 1, 1)
     velocity = torch.nn.functional.interpolate(velocity, (height, width), mode="bilinear") * scale
-    step = unit_step(velocity.to(device), "rk4")
+    step = flow_map(velocity.to(device), "rk4")
     values = torch.rand(args.channels, height * width, device=device)
     positions, timed = runs(values, step, args.steps, height, width)
 

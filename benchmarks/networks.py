@@ -13,10 +13,11 @@ import time
 import torch
 
 from benchmarks import published_video
-from t2c_core.networks.checkpoint import state_of
-from t2c_core.networks.render import NetworkFrames
+from t2c_core.loop.network import NetworkFrames
+from t2c_core.networks.checkpoint import to_state_dict
 from t2c_core.networks.video import Video
-from t2c_core.types import MotionField, WarpPlan
+from t2c_core.types import MotionField
+from t2c_core.warp.plan import WarpPlan, WarpSettings
 from tests.core.published_networks import published_weights, rnd
 
 
@@ -31,19 +32,19 @@ def main() -> None:
     size, n = args.size, args.frames
     weights = published_weights("video")
     network = Video()
-    network.load_state_dict(state_of(weights)[1])
+    network.load_state_dict(to_state_dict(weights)[1])
     network.eval().requires_grad_(False)
-    picture = torch.tanh(rnd(1, 1, 3, size, size))
+    image = torch.tanh(rnd(1, 1, 3, size, size))
     coarse = rnd(2, 1, 2, 8, 8)
     flow = torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear", align_corners=False) * 0.7
     flow[..., : size // 3] = 0
     field = MotionField(flow, (flow != 0).any(1).float())
-    plan = WarpPlan((picture.movedim(1, -1) + 1) / 2, field, n, integration="nearest")
+    plan = WarpPlan((image.movedim(1, -1) + 1) / 2, field, WarpSettings(n, integration="nearest"))
 
     began = time.perf_counter()
     ours = [frame.movedim(-1, 0)[None] * 2 - 1 for frame in NetworkFrames(plan, network)]
     middle = time.perf_counter()
-    theirs = [published_video.frame(weights, picture, flow, i, n) for i in range(n)]
+    theirs = [published_video.frame(weights, image, flow, i, n) for i in range(n)]
     end = time.perf_counter()
     # Where nothing moves ours shows the picture instead of the network's copy of it.
     moving = field.mask[0] > 0

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import torch
 
-from t2c_core.types import WarpPlan
 from t2c_core.warp.integrate import pixel_grid
+from t2c_core.warp.plan import WarpPlan
 from t2c_core.warp.splat import splat_points
 
 
@@ -35,9 +35,9 @@ def euler_integration(velocity: torch.Tensor, steps: int) -> torch.Tensor:
 def render(plan: WarpPlan) -> Iterator[torch.Tensor]:
     """Yield the N frames [H, W, 3]: both splats summed with weights 1 - i/N and i/N, holes left at 0."""
     height, width = plan.flow.size
-    n = plan.frames
-    velocity = plan.flow.velocity * plan.speed
-    colours = plan.picture[0].permute(2, 0, 1).reshape(3, -1)
+    n = plan.settings.frames
+    velocity = plan.flow.velocity * plan.settings.speed
+    colours = plan.image[0].permute(2, 0, 1).reshape(3, -1)
     values = torch.cat([colours, torch.ones(1, height * width)])
     start = pixel_grid(height, width)
     for i in range(n):

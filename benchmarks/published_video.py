@@ -33,8 +33,8 @@ def _norm(w: Weights, name: str, inner: str, x: torch.Tensor) -> torch.Tensor:
     return x * scale[:, :, None, None] - shift[:, :, None, None]
 
 
-def encode(w: Weights, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    h = picture
+def encode(w: Weights, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    h = image
     for i, (inside, out) in enumerate(itertools.pairwise(ENCODER_WIDTHS)):
         name = f"encoder.gblocks.{i}"
         a = F.relu(_norm(w, f"{name}.ch_a.0", "bn", h))
@@ -74,11 +74,11 @@ def decode(w: Weights, features: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def frame(w: Weights, picture: torch.Tensor, flow: torch.Tensor, i: int, n: int) -> torch.Tensor:
+def frame(w: Weights, image: torch.Tensor, flow: torch.Tensor, i: int, n: int) -> torch.Tensor:
     """Frame i of n [1, 3, H, W] in -1..1 of a picture [1, 3, H, W] in -1..1 and a flow [1, 2, H, W] px/frame."""
     total = None
     for share, steps, direction in ((1 - i / n, i, 1.0), (i / n, n - i, -1.0)):
-        features, metric = encode(w, picture)
+        features, metric = encode(w, image)
         weight = torch.exp(metric - metric.max()) * share
         moved = displacement(direction * flow, steps, "nearest")
         summed, _ = splat(torch.cat([features * weight, weight], 1), moved, mode="sum")

@@ -20,47 +20,30 @@ import cv2
 import torch
 from PIL import Image
 
-from t2c_core.loop.render import LoopRenderer
-from t2c_core.types import WarpPlan
+from scripts.pictures import JUDGED as JUDGED_SOURCES
+from scripts.pictures import SOURCES, fetch_pictures
 
 from . import quality_report
 from .documents import rewrite
-from .quality_measures import Judged, judge
-from .quality_scenes import DRAWN, LONGER_SIDE, PICTURES, Scene, photograph
-from .staggered import stagger
+from .loops import DEFAULT, LOOPS, ONE_CYCLE, PLAIN
+from .quality_measures import QualityReport, judge
+from .quality_scenes import DRAWN, JUDGED, LONGER_SIDE, PICTURES, TUNED, Scene, photograph
 
-PLAIN, DEFAULT, STAGGERED = "plain cross-fade (published)", "default", "default, phases staggered"
-LOOPS: dict[str, dict] = {
-    PLAIN: {"blend": "linear", "renderer": "splat", "integration": "nearest"},
-    "linear, gather, RK4": {"blend": "linear"},
-    "contrast, anchor 0": {"anchor": 0.0},
-    DEFAULT: {},
-    "default, splat": {"renderer": "splat"},
-    "default, bilinear (Euler) steps": {"integration": "bilinear"},
-}
-SHOWN = (PLAIN, "linear, gather, RK4", DEFAULT, STAGGERED)
-SHARED = ("stream", "mountain_sky", "starry_night")
-"""Pictures whose licence lets a sheet of them stand in the repository."""
+COMPARED = (PLAIN, ONE_CYCLE, "anchor 0", DEFAULT)
+SHOWN = (PLAIN, ONE_CYCLE, DEFAULT)
+SHARED = ("stream", "mountain_sky", "starry_night", *DRAWN)
+"""Those whose licence lets a sheet of them stand in the repository."""
 
 
-def loop(scene: Scene, frames: int, *, blend: str = "contrast", anchor: float | None = None, **how: str) -> list:
-    """The frames of a loop; what is not named is the default."""
-    plan = WarpPlan(scene.picture, scene.field, frames, scene.speed, **how)
-    return list(LoopRenderer(plan, blend, **({} if anchor is None else {"anchor": anchor})))
-
-
-def compare(scene: Scene, frames: int) -> tuple[dict[str, Judged], dict[str, list]]:
-    """Every loop of LOOPS and the staggered one judged, and those to be shown."""
+def compare(scene: Scene, frames: int) -> tuple[dict[str, QualityReport], dict[str, list]]:
+    """The loops of COMPARED judged, and those to be shown."""
     judged, shown = {}, {}
-    for name, how in LOOPS.items():
-        made = loop(scene, frames, **how)
+    for name in COMPARED:
+        made = scene.loop(frames, **LOOPS[name])
         judged[name] = judge(made, scene)
         if name in SHOWN:
             shown[name] = made
-        if name == DEFAULT:
-            shown[STAGGERED] = stagger(made)
-            judged[STAGGERED] = judge(shown[STAGGERED], scene)
-    return judged, {name: shown[name] for name in SHOWN}
+    return judged, shown
 
 
 def main() -> int:
@@ -74,6 +57,8 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
+    for sources in (SOURCES, JUDGED_SOURCES):
+        fetch_pictures(sources)
     parts, results = [], {}
     for name in args.pictures:
         start = time.perf_counter()
@@ -81,7 +66,8 @@ def main() -> int:
         scene = make()
         results[name], shown = compare(scene, args.frames)
         height, width = scene.field.size
-        title = f"### {name}: {PICTURES.get(name, 'drawn, the motion is known')}, {width}x{height}"
+        half = {**dict.fromkeys(TUNED, "tuned on"), **dict.fromkeys(JUDGED, "judged only")}.get(name, "drawn")
+        title = f"### {name}: {PICTURES.get(name, 'the motion is known')}, {width}x{height} ({half})"
         parts.append(f"{title}\n\n{quality_report.table(results[name])}")
         print(f"\n{parts[-1]}\n({time.perf_counter() - start:.0f} s)", flush=True)
         sheet = Image.fromarray(quality_report.sheet(shown, scene.field.mask[0].numpy()))

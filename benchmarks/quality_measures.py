@@ -8,20 +8,21 @@ import cv2
 import numpy as np
 import torch
 
+from t2c_core.color import luma
 from t2c_core.loop.frames import as_bytes
-from t2c_core.metrics import LoopReport, measure_loop
-from t2c_core.metrics_motion import MotionProbe
+from t2c_core.metrics.measure import measure_loop
+from t2c_core.metrics.motion import MotionProbe
+from t2c_core.metrics.report import LoopReport
 
 from .quality_scenes import Scene
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _EVERY = 5
 _DETAIL = 4.0
 """Standard deviation (px) of the blur that is taken off before frames are compared."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class QualityReport:
     """report: all of t2c_core.metrics. pace: lowest step (mean change from frame to frame) over the highest, seam
     included; 1 = the water always moves alike.
 
@@ -42,28 +43,29 @@ class Judged:
     first: float
 
 
-def judge(frames: list[torch.Tensor], scene: Scene) -> Judged:
+def judge(frames: list[torch.Tensor], scene: Scene) -> QualityReport:
     """Judge a loop's frames [H, W, 3] in 0..1, all in memory."""
-    report = measure_loop(frames, scene.field.mask, scene.played, scene.picture[0])
+    report = measure_loop(frames, scene.field.mask, scene.played, scene.image[0])
     inside = scene.field.mask[0].numpy() > 0.5
     steps = [
         float((frames[(i + 1) % len(frames)] - frame).abs().numpy()[inside].mean()) for i, frame in enumerate(frames)
     ]
-    first = 255 * float((frames[0] - scene.picture[0]).abs().mean())
-    return Judged(report, min(steps) / max(steps), *followed(frames, scene), first)
+    first = 255 * float((frames[0] - scene.image[0]).abs().mean())
+    return QualityReport(report, min(steps) / max(steps), *motion_compensated_energy(frames, scene), first)
 
 
-def followed(frames: list[torch.Tensor], scene: Scene) -> tuple[float, float]:
-    """``moved`` and ``unexplained`` of :class:`Judged`: every fifth pair, well inside the mask and where it moves."""
+def motion_compensated_energy(frames: list[torch.Tensor], scene: Scene) -> tuple[float, float]:
+    """``moved`` and ``unexplained`` of :class:`QualityReport`, of every fifth pair of frames."""
     velocity = scene.played.velocity[0].numpy()
     probe = MotionProbe(scene.field.mask[0].numpy() > 0.5, velocity)
-    judged = probe.judged
+    # What is slower than the probe can tell from standing still is judged all the same: its detail has to stay.
+    judged = probe.judged if probe.judged.any() else (scene.field.mask[0].numpy() > 0.5) & (velocity != 0).any(0)
     height, width = judged.shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    source = (_detail(as_bytes(scene.picture[0]) @ _LUMA)[judged] ** 2).mean()
+    source = (_detail(scene.image[0])[judged] ** 2).mean()
     moved, ratios = [], []
     for t in range(2, len(frames), _EVERY):
-        now, after = (_detail(as_bytes(frames[i % len(frames)]) @ _LUMA) for i in (t, t + 1))
+        now, after = (_detail(frames[i % len(frames)]) for i in (t, t + 1))
         carried = cv2.remap(after, x + probe.step[0], y + probe.step[1], cv2.INTER_CUBIC)
         residual, energy = ((carried - now)[judged] ** 2).mean(), (now[judged] ** 2).mean()
         moved.append(float((energy - residual) / max(source, 1e-9)))
@@ -71,5 +73,7 @@ def followed(frames: list[torch.Tensor], scene: Scene) -> tuple[float, float]:
     return min(moved), float(np.mean(ratios))
 
 
-def _detail(luma: np.ndarray) -> np.ndarray:
-    return luma - cv2.GaussianBlur(luma, (0, 0), _DETAIL)
+def _detail(frame: torch.Tensor) -> np.ndarray:
+    """[H, W]: luma of a frame as 8 bits hold it, without what is coarser than _DETAIL."""
+    values = luma(as_bytes(frame).astype(np.float32))
+    return values - cv2.GaussianBlur(values, (0, 0), _DETAIL)

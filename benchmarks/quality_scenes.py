@@ -6,19 +6,21 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from t2c_core.flow.solver import solve_flow
+from t2c_core.flow.predict import predict_flow
 from t2c_core.hints import parse_hints
-from t2c_core.pictures import load_picture
-from t2c_core.segment.from_hints import mask_from_hints
-from t2c_core.segment.refine import refine_mask
+from t2c_core.io.images import load_image
+from t2c_core.segment.fluid import segment_fluid
 from t2c_core.types import MotionField, MotionHints
 
+from .loops import render
+
 ROOT = Path(__file__).resolve().parents[1]
-PICTURES = {
+TUNED = {
     "stream": "cascades and pools",
     "ocean_waves": "breaking waves",
     "evening_glow": "a lake",
@@ -27,7 +29,20 @@ PICTURES = {
     "mountain_sky": "clouds behind a ridge",
     "starry_night": "a painting",
 }
-"""Name -> what moves in it."""
+"""Name -> what moves in it: the half that constants are chosen on."""
+JUDGED = {
+    "brook": "cascades, small and far",
+    "by_the_water": "a lake, out of focus, and lights",
+    "darkest_hour": "a misty lake and its sky",
+    "safe_landing": "painted ponds",
+    "volna": "drawn surf",
+    "summer_1am": "a lake at dusk, with reeds",
+    "fog": "fog on a hill",
+    "sun_behind_clouds": "one cloud",
+    "storm": "a storm's clouds",
+}
+"""The half that is only judged."""
+PICTURES = TUNED | JUDGED
 SPEEDS = {"stream": 0.7}
 LONGER_SIDE = 1024
 
@@ -36,7 +51,7 @@ LONGER_SIDE = 1024
 class Scene:
     """picture: [1, H, W, 3] in 0..1; field: its mask and velocity (px/frame); speed: factor on it; hints: or None."""
 
-    picture: torch.Tensor
+    image: torch.Tensor
     field: MotionField
     speed: float = 1.0
     hints: MotionHints | None = None
@@ -45,6 +60,10 @@ class Scene:
     def played(self) -> MotionField:
         """The field as played, speed included."""
         return MotionField(self.field.velocity * self.speed, self.field.mask)
+
+    def loop(self, frames: int, **options: Any) -> list[torch.Tensor]:
+        """Frames [H, W, 3] in 0..1, with options of LoopSettings."""
+        return render(self.image, self.field, frames, **{"speed": self.speed, **options})
 
 
 def files(name: str) -> tuple[Path, Path]:
@@ -57,11 +76,12 @@ def files(name: str) -> tuple[Path, Path]:
 
 def photograph(name: str, longer_side: int = LONGER_SIDE) -> Scene:
     """A picture of PICTURES with the motion that is drawn on it. Raises InputError if its file is missing."""
-    picture_file, hints_file = files(name)
-    picture = load_picture(picture_file, longer_side=longer_side)
+    image_file, hints_file = files(name)
+    image = load_image(image_file, longer_side=longer_side)
     hints = parse_hints(hints_file.read_text(encoding="utf-8"))
-    mask = refine_mask(mask_from_hints(picture, hints), fill_holes=0.001, min_area=0.0005, feather=3)
-    return Scene(picture, solve_flow(picture, mask, hints), SPEEDS.get(name, 1.0), hints)
+    fluid = segment_fluid(image, hints=hints)
+    field = predict_flow(image, fluid.mask, hints=hints, regions=fluid.regions)
+    return Scene(image, field, SPEEDS.get(name, 1.0), hints)
 
 
 def _noise(size: int, slope: float, seed: int) -> np.ndarray:

@@ -15,7 +15,7 @@ import torch
 from scipy.stats import wasserstein_distance
 
 from t2c_core.errors import InputError
-from t2c_core.metrics_motion import MotionError, MotionProbe, textured
+from t2c_core.metrics.motion import MotionError, MotionProbe, textured
 from t2c_core.types import MotionField
 
 from .real_clip import STRIDE, flows

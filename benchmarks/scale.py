@@ -53,8 +53,9 @@ def run_one(size: str, frames: int, fluid: str, renderer: str, format: str, rend
     import torch.nn.functional as F
 
     from t2c_core.loop.render import LoopRenderer
-    from t2c_core.loop.write import FORMATS, write_loop
-    from t2c_core.types import MotionField, WarpPlan
+    from t2c_core.loop.write import FORMATS, EncodeSettings, write_loop
+    from t2c_core.types import MotionField
+    from t2c_core.warp.plan import WarpPlan, WarpSettings
 
     from .warp import stream
 
@@ -63,22 +64,22 @@ def run_one(size: str, frames: int, fluid: str, renderer: str, format: str, rend
     cv2.setNumThreads(1)
     width, height = map(int, size.split("x"))
     loaded = resident()
-    picture, field = stream(512)
+    image, field = stream(512)
     scale = torch.tensor([width, height]).reshape(1, 2, 1, 1) / 512
-    picture = F.interpolate(picture.permute(0, 3, 1, 2), (height, width), mode="bicubic").clamp_(0, 1)
-    picture = picture.permute(0, 2, 3, 1).contiguous()
+    image = F.interpolate(image.permute(0, 3, 1, 2), (height, width), mode="bicubic").clamp_(0, 1)
+    image = image.permute(0, 2, 3, 1).contiguous()
     velocity = F.interpolate(field.velocity, (height, width), mode="bilinear") * scale
     mask = F.interpolate(field.mask[None], (height, width), mode="bilinear")[0]
     if fluid == "all":
         mask.fill_(1.0)
-    plan = WarpPlan(picture, MotionField(velocity, mask), frames, renderer=renderer)
+    plan = WarpPlan(image, MotionField(velocity, mask), WarpSettings(frames, renderer=renderer))
     forget_peak()
 
     stamps = []
     start, begun = time.perf_counter(), time.process_time()
 
     def timed():
-        loop = iter(LoopRenderer(plan))
+        loop = iter(LoopRenderer.from_plan(plan))
         for _ in range(rendered or frames):
             frame = next(loop)
             stamps.append((time.process_time() - begun, resident("VmHWM")))
@@ -87,7 +88,7 @@ def run_one(size: str, frames: int, fluid: str, renderer: str, format: str, rend
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"loop{FORMATS[format].suffix}"
-        write_loop(timed(), path, format=format)
+        write_loop(timed(), path, EncodeSettings(format=format))
         written = sum(f.stat().st_size for f in ([path] if path.is_file() else path.iterdir()))
     total = time.perf_counter() - start
     return {

@@ -3,11 +3,15 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { MotionEditor } from "./editor/editor.js";
-import { NodeLink } from "./editor/node_link.js";
-import { loadWords } from "./editor/words.js";
+import { loadTranslations } from "./editor/i18n.js";
+import { NodeBinding } from "./editor/node_binding.js";
+import { loadSettings } from "./editor/settings.js";
 
 const NODE = "MotionHints";
-const SMALLEST = [400, 470];
+const [MIN_WIDTH, MIN_HEIGHT] = [400, 470];
+const TOUCHES = /** @type {const} */ (["touchstart", "touchmove", "touchend", "touchcancel"]);
+
+let ready = false;
 
 function addStyle() {
   const link = document.createElement("link");
@@ -18,10 +22,11 @@ function addStyle() {
 
 /** Fingers on the stage are the editor's: ComfyUI would zoom the graph with them, and listens before the stage does. */
 function keepTouches() {
-  for (const name of ["touchstart", "touchmove", "touchend", "touchcancel"]) {
-    const keep = (event) => event.target.closest?.(".t2c-stage") && event.stopPropagation();
-    window.addEventListener(name, keep, { capture: true, passive: true });
-  }
+  /** @param {TouchEvent} event */
+  const keep = (event) => {
+    if (event.target instanceof Element && event.target.closest(".t2c-stage")) event.stopPropagation();
+  };
+  for (const name of TOUCHES) window.addEventListener(name, keep, { capture: true, passive: true });
 }
 
 app.registerExtension({
@@ -30,15 +35,18 @@ app.registerExtension({
   async setup() {
     addStyle();
     keepTouches();
-    await loadWords(api, app.extensionManager?.setting?.get("Comfy.Locale")).catch((error) => {
-      console.warn("Text2Cinemagraph: the editor stays English:", error);
-    });
+    try {
+      const language = /** @type {string | undefined} */ (app.extensionManager?.setting?.get("Comfy.Locale"));
+      await Promise.all([loadSettings(api), loadTranslations(api, language)]);
+      ready = true;
+    } catch (error) {
+      console.warn("Text2Cinemagraph: Motion Hints stays a text field, as the server did not give the editor", error);
+    }
   },
 
   nodeCreated(node) {
-    if (node.comfyClass !== NODE) return;
-    const link = new NodeLink(app, api, node, new MotionEditor());
-    link.attach();
-    node.setSize([Math.max(node.size[0], SMALLEST[0]), Math.max(node.size[1], SMALLEST[1])]);
+    if (node.comfyClass !== NODE || !ready) return;
+    new NodeBinding(app, api, node, new MotionEditor()).attach();
+    node.setSize([Math.max(node.size[0], MIN_WIDTH), Math.max(node.size[1], MIN_HEIGHT)]);
   },
 });

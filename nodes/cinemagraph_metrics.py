@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..t2c_core.metrics import measure_loop
+from ..t2c_core.metrics.measure import measure_loop
 from ..t2c_core.types import MotionField
 from . import sockets
-from .support import explained, one_mask, one_picture, pictures, same_size
+from .support import image_batch, progress, report_input_errors, require_same_size, single_image, single_mask
 
 
 class CinemagraphMetrics(io.ComfyNode):
@@ -68,7 +68,7 @@ class CinemagraphMetrics(io.ComfyNode):
         )
 
     @classmethod
-    @explained(frames="images", field="flow")
+    @report_input_errors(frames="images")
     def execute(
         cls,
         images: io.Image.Type,
@@ -76,12 +76,12 @@ class CinemagraphMetrics(io.ComfyNode):
         flow: MotionField | None = None,
         source: io.Image.Type | None = None,
     ) -> io.NodeOutput:
-        frames = pictures(images, "images")
-        given = None if mask is None else same_size(one_mask(mask), frames)
+        frames = image_batch(images, "images")
+        given = None if mask is None else require_same_size(single_mask(mask), frames)
         if given is None and flow is not None:
             given = flow.mask
-        original = None if source is None else one_picture(source, "source")[0]
-        report = measure_loop(frames, mask=given, field=flow, source=original)
+        original = None if source is None else single_image(source, "source")[0]
+        report = measure_loop(frames, given, flow, original, on_frame=progress(len(frames), "frame"))
         table = report.as_table()
         figures = (report.seam_ratio, report.static_error_max, report.contrast_min, report.motion_amount)
         return io.NodeOutput(table, *figures, ui=ui.PreviewText(table))

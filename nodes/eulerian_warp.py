@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..t2c_core.errors import InputError
-from ..t2c_core.types import INTEGRATIONS, RENDERERS, MotionField, WarpPlan
+from ..t2c_core.types import MotionField
+from ..t2c_core.warp.plan import WarpPlan, WarpSettings
 from . import networks, sockets
-from .support import explained, one_picture
+from .schema import widgets
+from .support import report_input_errors, single_image
 
 
 class EulerianWarp(io.ComfyNode):
@@ -25,40 +29,12 @@ class EulerianWarp(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The one picture that comes alive, of the size of the flow."),
                 sockets.Flow.Input("flow", tooltip="Its motion field, from Flow Predictor or Image to Flow."),
-                io.Int.Input(
-                    "frames",
-                    default=60,
-                    min=2,
-                    max=1200,
-                    tooltip="Length of the loop. 60 suits waterfalls, 120 the sea; more lets things travel farther.",
-                ),
-                io.Float.Input(
-                    "speed",
-                    default=1.0,
-                    min=0.25,
-                    max=3.0,
-                    step=0.05,
-                    tooltip="Multiplies the motion, without predicting it again.",
-                ),
-                io.Combo.Input(
-                    "renderer",
-                    options=list(RENDERERS),
-                    default="gather",
-                    tooltip="'gather' looks up where each pixel came from: sharp and fast. 'splat' pushes pixels "
-                    "forward as the paper does.",
-                ),
-                io.Combo.Input(
-                    "integration",
-                    options=list(INTEGRATIONS),
-                    default="rk4",
-                    tooltip="How paths are followed: 'rk4' is the most exact, 'bilinear' plain steps, 'nearest' the "
-                    "published code's.",
-                ),
-                io.Boolean.Input(
-                    "network_still",
-                    default=False,
-                    tooltip="With a t2c_model: show the network's picture in the still parts too, as the paper does. "
-                    "Off keeps the original pixels there.",
+                # Optional: API prompts of before do not have it.
+                *widgets(
+                    WarpSettings,
+                    frames={"max": 1200},
+                    speed={"min": 0.25, "max": 3.0},
+                    cycles={"optional": True},
                 ),
                 sockets.Model.Input(
                     "t2c_model",
@@ -75,30 +51,16 @@ class EulerianWarp(io.ComfyNode):
         )
 
     @classmethod
-    @explained(picture="image")
+    @report_input_errors(picture="image")
     def execute(
         cls,
         image: io.Image.Type,
         flow: MotionField,
-        frames: int,
-        speed: float,
-        renderer: str,
-        integration: str,
-        network_still: bool = False,
         t2c_model: networks.Network | None = None,
+        **settings: Any,
     ) -> io.NodeOutput:
         if t2c_model is not None and t2c_model.kind != "video":
             raise InputError(
                 "t2c_model", f"'{t2c_model.name}' is the network {t2c_model.kind}.", "It belongs into 'Flow Predictor'."
             )
-        plan = WarpPlan(
-            one_picture(image),
-            flow,
-            frames=frames,
-            speed=speed,
-            renderer=renderer,
-            integration=integration,
-            network=t2c_model,
-            network_still=network_still,
-        )
-        return io.NodeOutput(plan)
+        return io.NodeOutput(WarpPlan(single_image(image), flow, WarpSettings(**settings), network=t2c_model))

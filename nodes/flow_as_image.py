@@ -6,12 +6,17 @@ import torch
 from comfy_api.latest import io
 
 from ..t2c_core.errors import InputError
-from ..t2c_core.flow.convert import field_to_image, image_to_field
+from ..t2c_core.flow.convert import FlowImageSettings, field_to_image, image_to_field
 from ..t2c_core.types import MotionField
 from . import sockets
-from .support import explained, handed_on, one_mask, same_size
+from .schema import widgets
+from .support import report_input_errors, require_same_size, single_mask, to_output_device
 
 ENCODING = "Red 0.5 + 0.5 x / max_speed (right is brighter), green the same for y (down is brighter), blue the mask."
+OWN_SPEED = (
+    "Pixels per frame that the brightest and darkest values stand for. 0 takes the field's own highest speed along an "
+    "axis, which keeps the most precision."
+)
 
 
 class FlowToImage(io.ComfyNode):
@@ -27,16 +32,7 @@ class FlowToImage(io.ComfyNode):
             search_aliases=["export flow", "save flow", "flow map", "flowmap", "encode flow"],
             inputs=[
                 sockets.Flow.Input("flow", tooltip="The motion field to store."),
-                io.Float.Input(
-                    "max_speed",
-                    default=0.0,
-                    min=0.0,
-                    max=1024.0,
-                    step=0.1,
-                    round=0.0001,
-                    tooltip="Pixels per frame that the brightest and darkest values stand for. 0 takes the field's own "
-                    "highest speed along an axis, which keeps the most precision.",
-                ),
+                *widgets(FlowImageSettings, max_speed={"default": 0.0, "min": 0.0, "tooltip": OWN_SPEED}),
             ],
             outputs=[
                 io.Image.Output(
@@ -50,10 +46,10 @@ class FlowToImage(io.ComfyNode):
         )
 
     @classmethod
-    @explained(field="flow")
+    @report_input_errors(field="flow")
     def execute(cls, flow: MotionField, max_speed: float) -> io.NodeOutput:
         used = max_speed or float(flow.velocity.abs().max()) or 1.0
-        return io.NodeOutput(handed_on(field_to_image(flow, used)), used)
+        return io.NodeOutput(to_output_device(field_to_image(flow, used)), used)
 
 
 class ImageToFlow(io.ComfyNode):
@@ -69,16 +65,7 @@ class ImageToFlow(io.ComfyNode):
             search_aliases=["import flow", "load flow", "flow map", "flowmap", "decode flow"],
             inputs=[
                 io.Image.Input("image", tooltip=f"One picture, of the size of the picture to animate. {ENCODING}"),
-                io.Float.Input(
-                    "max_speed",
-                    default=8.0,
-                    min=0.0001,
-                    max=1024.0,
-                    step=0.1,
-                    round=0.0001,
-                    tooltip="Pixels per frame that the brightest and darkest values stand for: the number Flow to "
-                    "Image gave.",
-                ),
+                *widgets(FlowImageSettings),
                 io.Mask.Input(
                     "mask",
                     optional=True,
@@ -89,10 +76,10 @@ class ImageToFlow(io.ComfyNode):
         )
 
     @classmethod
-    @explained(field="image")
+    @report_input_errors(field="image")
     def execute(cls, image: io.Image.Type, max_speed: float, mask: io.Mask.Type | None = None) -> io.NodeOutput:
         values = _three_channels(image)
-        given = None if mask is None else same_size(one_mask(mask), values)
+        given = None if mask is None else require_same_size(single_mask(mask), values)
         return io.NodeOutput(image_to_field(values, max_speed, given))
 
 

@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 from ..t2c_core.flow import visualise
 from ..t2c_core.types import MotionField
 from . import sockets
-from .support import explained, handed_on, one_picture
+from .support import report_input_errors, single_image, to_output_device
 
 
 class FlowPreview(io.ComfyNode):
@@ -40,8 +40,8 @@ class FlowPreview(io.ComfyNode):
         )
 
     @classmethod
-    @explained(field="flow")
+    @report_input_errors(field="flow")
     def execute(cls, image: io.Image.Type, flow: MotionField, opacity: float, arrows: bool) -> io.NodeOutput:
-        shown = visualise.flow_preview(one_picture(image), flow, opacity=opacity, arrows=arrows)
-        preview = handed_on(shown)
+        shown = visualise.flow_preview(single_image(image), flow, opacity=opacity, arrows=arrows)
+        preview = to_output_device(shown)
         return io.NodeOutput(preview, ui=ui.PreviewImage(preview, cls=cls))

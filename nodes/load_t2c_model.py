@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import networks, sockets
-from .support import explained
+from .support import report_input_errors, say
 
 
 class LoadT2CModel(io.ComfyNode):
@@ -40,7 +40,13 @@ class LoadT2CModel(io.ComfyNode):
         )
 
     @classmethod
-    @explained()
+    def fingerprint_inputs(cls, model: str, dtype: str) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return networks.file_fingerprint(model)
+
+    @classmethod
+    @report_input_errors()
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
+        say("loading the network")
         loaded = networks.load(model, dtype)
+        say(f"loaded: {loaded.kind}")
         return io.NodeOutput(loaded, loaded.kind)

@@ -6,21 +6,27 @@ import uuid
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import comfy.model_management
 import folder_paths
 import torch
 from comfy_api.latest import InputImpl, Types, io, ui
 
+from ..t2c_core.geometry import fit_longest_side
 from ..t2c_core.loop.render import LoopRenderer
-from ..t2c_core.loop.write import as_rate, write_loop
-from ..t2c_core.types import WarpPlan
+from ..t2c_core.loop.settings import BlendSettings
+from ..t2c_core.loop.write import EncodeSettings, as_rate, write_loop
+from ..t2c_core.warp.plan import WarpPlan
 from . import sockets
-from .blend_inputs import blend_inputs
-from .networks import ready_plan
-from .support import explained, handed_on, progress, render_device
+from .linked_outputs import is_linked, unlinked_marker
+from .schema import from_widgets, widgets
+from .support import progress, render_device, report_input_errors, say, to_output_device
 
 PREVIEW_SIZE = 512
+_NO_COVERAGE = "coverage_unlinked"
+mark_unlinked_coverage = unlinked_marker("LoopBlend", 2, _NO_COVERAGE)
+"""For the server: coverage costs up to half of the time."""
 
 
 class LoopBlend(io.ComfyNode):
@@ -37,49 +43,63 @@ class LoopBlend(io.ComfyNode):
             search_aliases=["seamless loop", "crossfade", "cinemagraph frames", "render loop"],
             inputs=[
                 sockets.Warp.Input("warp", tooltip="From Eulerian Warp."),
-                *blend_inputs(),
-                io.Float.Input(
-                    "frame_rate",
-                    default=30.0,
-                    min=1.0,
-                    max=120.0,
-                    step=1.0,
-                    round=0.001,
-                    tooltip="Frames per second of the video.",
-                ),
+                *widgets(BlendSettings),
+                *widgets(EncodeSettings, "frame_rate", frame_rate={"tooltip": "Frames per second of the video."}),
                 io.Boolean.Input(
                     "preview", default=True, tooltip="Show the loop in the node, at most 512 pixels large."
                 ),
+                # Optional: API prompts of before do not have it.
+                *widgets(EncodeSettings, "seconds", seconds={"optional": True}),
             ],
             outputs=[
                 io.Image.Output(
                     display_name="frames", tooltip="The frames of one loop; after the last comes the first again."
                 ),
-                io.Video.Output(display_name="video", tooltip="The same as a video, for Save Video."),
+                io.Video.Output(
+                    display_name="video",
+                    tooltip="The same as a video, for Save Video; of an odd size without the last row or column, "
+                    "as video files need even ones.",
+                ),
                 io.Mask.Output(
                     display_name="coverage",
                     tooltip="How much of each pixel the motion supplied by itself at the worst moment of the loop: 1 "
-                    "everywhere is ideal, 0 means it had to be filled in.",
+                    "everywhere is ideal, 0 means it had to be filled in. Made only where it is connected.",
                 ),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id],
         )
 
     @classmethod
-    @explained()
-    def execute(cls, warp: WarpPlan, blend: str, anchor: float, frame_rate: float, preview: bool) -> io.NodeOutput:
-        height, width = warp.picture.shape[1:3]
+    @report_input_errors()
+    def execute(cls, warp: WarpPlan, frame_rate: float, preview: bool, **values: Any) -> io.NodeOutput:
+        height, width = warp.image.shape[1:3]
         rate = as_rate(frame_rate)
-        warp, device = ready_plan(warp)
-        renderer = LoopRenderer(warp, blend, device or render_device(height, width), anchor=anchor)
-        step = progress(len(renderer))
+        length = EncodeSettings(frame_rate=frame_rate, seconds=values.get("seconds", 0.0))
+        covers = is_linked(cls.hidden, _NO_COVERAGE)
+        renderer = LoopRenderer.from_plan(
+            warp,
+            from_widgets(BlendSettings, values),
+            render_device(height, width),
+            frames=length.frame_count(warp.settings.frames),
+            coverage=covers,
+        )
+        step = progress(len(renderer), "frame")
         device = comfy.model_management.intermediate_device()
         frames = torch.empty((len(renderer), height, width, 3), dtype=torch.float32, device=device)
         for index, frame in enumerate(renderer):
             frames[index] = frame
             step(index + 1)
-        video = InputImpl.VideoFromComponents(Types.VideoComponents(images=frames, frame_rate=rate))
-        shown = _preview(frames, rate) if preview else None
-        return io.NodeOutput(frames, video, handed_on(renderer.coverage), ui=shown)
+        # Core's Save Video cannot store odd sizes, and would say so only now that all is rendered.
+        even = frames[:, : height - height % 2 or 1, : width - width % 2 or 1]
+        video = InputImpl.VideoFromComponents(Types.VideoComponents(images=even, frame_rate=rate))
+        coverage = to_output_device(renderer.coverage) if covers else None
+        output = io.NodeOutput(frames, video, coverage)
+        if preview:
+            say("encoding the preview")
+            output.ui = _preview(frames, rate)
+        covered = f", {float(coverage.min()):.0%} covered at least" if coverage is not None else ""
+        say(f"{len(frames)} frames of {width}x{height}{covered}")
+        return output
 
 
 def _preview(frames: torch.Tensor, rate: Fraction) -> ui.PreviewVideo:
@@ -89,20 +109,14 @@ def _preview(frames: torch.Tensor, rate: Fraction) -> ui.PreviewVideo:
     write_loop(
         _shrunk(frames),
         path,
-        frame_rate=rate,
-        format="mp4",
-        quality=70,
+        EncodeSettings(frame_rate=float(rate), quality=70),
         on_frame=lambda _: comfy.model_management.throw_exception_if_processing_interrupted(),
     )
     return ui.PreviewVideo([ui.SavedResult(name, "", io.FolderType.temp)])
 
 
 def _shrunk(frames: torch.Tensor) -> Iterator[torch.Tensor]:
-    scale = PREVIEW_SIZE / max(frames.shape[1:3])
+    size = fit_longest_side(frames.shape[1], frames.shape[2], PREVIEW_SIZE)
     for frame in frames:
-        if scale >= 1.0:
-            yield frame
-        else:
-            size = [max(2, round(s * scale)) for s in frame.shape[:2]]
-            small = torch.nn.functional.interpolate(frame.permute(2, 0, 1)[None], size, mode="area")
-            yield small[0].permute(1, 2, 0)
+        small = torch.nn.functional.interpolate(frame.permute(2, 0, 1)[None], size, mode="area")
+        yield small[0].permute(1, 2, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from pathlib import Path
 
 import folder_paths
@@ -12,11 +11,14 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..t2c_core.errors import InputError
+from ..t2c_core.geometry import fit_longest_side
 from ..t2c_core.hints import format_hints, parse_hints
+from ..t2c_core.io.files import atomic_write
+from ..t2c_core.io.images import to_uint8
 from ..t2c_core.segment.strokes import mask_from_strokes
 from ..t2c_core.types import MotionHints
 from . import sockets
-from .support import error_text, explained, handed_on, pictures
+from .support import error_text, image_batch, report_input_errors, to_output_device
 
 DEFAULT_SIZE = 512
 EDITOR_SIZE = 2048
@@ -65,7 +67,7 @@ class MotionHintsNode(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, hints: str | None = None) -> bool | str:
+    def validate_inputs(cls, hints: str | None = None) -> bool | str:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Refuse bad JSON before the graph starts; a linked text is unknown here and read in execute."""
         try:
             parse_hints(hints or "")
@@ -74,29 +76,28 @@ class MotionHintsNode(io.ComfyNode):
         return True
 
     @classmethod
-    @explained()
+    @report_input_errors()
     def execute(cls, hints: str, image: io.Image.Type | None = None) -> io.NodeOutput:
         drawn = parse_hints(hints)
-        seen = None if image is None else pictures(image)
-        height, width = (DEFAULT_SIZE, DEFAULT_SIZE) if seen is None else seen.shape[1:3]
-        strokes = handed_on(mask_from_strokes(drawn, height, width))
-        return io.NodeOutput(drawn, strokes, ui=None if seen is None else {"t2c_picture": [_shown(seen[0])]})
+        images = None if image is None else image_batch(image)
+        height, width = (DEFAULT_SIZE, DEFAULT_SIZE) if images is None else images.shape[1:3]
+        strokes = to_output_device(mask_from_strokes(drawn, height, width))
+        output = io.NodeOutput(drawn, strokes)
+        if images is not None:
+            output.ui = {"t2c_picture": [_editor_image(images[0])]}
+        return output
 
 
-def _shown(picture: torch.Tensor) -> ui.SavedResult:
-    """The picture for the editor, at most 2048 pixels large, in the folder for temporary files."""
+def _editor_image(image: torch.Tensor) -> ui.SavedResult:
+    """The image for the editor, at most 2048 pixels large, in the folder for temporary files."""
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
-    scale = min(1.0, EDITOR_SIZE / max(picture.shape[:2]))
-    size = [max(1, round(side * scale)) for side in picture.shape[:2]]
-    small = picture.permute(2, 0, 1)[None]
-    if scale < 1.0:
-        small = torch.nn.functional.interpolate(small, size, mode="area")
-    pixels = (small[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-    # Named by its content: the same picture is written once, however often it is queued.
+    size = fit_longest_side(image.shape[0], image.shape[1], EDITOR_SIZE)
+    small = torch.nn.functional.interpolate(image.permute(2, 0, 1)[None], size, mode="area")
+    pixels = to_uint8(small[0].permute(1, 2, 0))
+    # Named by its content: the same image is written once, however often it is queued.
     name = f"t2c_picture_{hashlib.sha256(pixels.tobytes()).hexdigest()[:24]}.jpg"
     if not (folder / name).exists():
-        temporary = folder / f"{name}.{uuid.uuid4().hex}.part"
-        Image.fromarray(pixels).save(temporary, "JPEG", quality=92)
-        temporary.replace(folder / name)
+        with atomic_write(folder / name) as temporary:
+            Image.fromarray(pixels).save(temporary, "JPEG", quality=92)
     return ui.SavedResult(name, "", io.FolderType.temp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import comfy.model_patcher
 import folder_paths
 import torch
 
+from ..t2c_core.devices import sampling_device
 from ..t2c_core.errors import InputError
 from ..t2c_core.networks.checkpoint import load_network
-from ..t2c_core.types import WarpPlan
 
 FOLDER = "t2c"
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -21,13 +22,58 @@ DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "float16": torch.flo
 folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
 
 
+class WholePatcher(comfy.model_patcher.ModelPatcher):
+    """Moves a network to its device as a whole or not at all.
+
+    Low memory and --novram load networks layer by layer, which needs layers of comfy.ops that fetch their weights; the
+    weights of plain modules would stay behind.
+    """
+
+    def partially_load(self, device_to: Any, extra_memory: float = 0, *args: Any, **kwargs: Any) -> int:
+        return super().partially_load(device_to, 10**32, *args, **kwargs)
+
+    def partially_unload(self, device_to: Any, memory_to_free: float = 0, *args: Any, **kwargs: Any) -> int:
+        return 0  # ComfyUI then unloads all of it
+
+
+def whole_patcher(network: torch.nn.Module, *, samples: bool = False) -> WholePatcher:
+    """A network in ComfyUI's memory management; samples: whether images are sampled where it runs."""
+    manage = comfy.model_management
+    device = manage.get_torch_device()
+    return WholePatcher(network, sampling_device(device) if samples else device, manage.unet_offload_device())
+
+
+def load_whole(patcher: WholePatcher, memory: int) -> Any:
+    """The patcher's network on its device, with ``memory`` bytes free for the work; ComfyUI may unload it later."""
+    comfy.model_management.load_models_gpu([patcher], memory_required=memory, force_full_load=True)
+    return patcher.model
+
+
+def fingerprint(*files: Path) -> str:
+    """Changes when one of the files is replaced: a hash of names, sizes and times; files that are not there count."""
+    states = [(str(file), *_size_and_time(file)) for file in files]
+    return hashlib.sha256(repr(states).encode()).hexdigest()
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
 @dataclass(frozen=True)
 class Network:
     """What a T2C_MODEL socket carries. kind: 'motion', 'motion_direction' or 'video'."""
 
     kind: str
-    patcher: Any
+    patcher: WholePatcher
     name: str
+
+    def __call__(self, memory: int) -> tuple[torch.nn.Module, torch.device]:
+        """The network and its device, with ``memory`` bytes free there: what a WarpPlan takes."""
+        return ready(self, memory), self.patcher.load_device
 
 
 def files() -> list[str]:
@@ -44,32 +90,24 @@ def load(name: str, dtype: str) -> Network:
     path = folder_paths.get_full_path(FOLDER, name)
     if path is None:
         raise InputError("model", f"'{name}' is not in models/{FOLDER}.", "Put it there and press R in the page.")
-    manage = comfy.model_management
-    device = manage.get_torch_device()
     chosen = DTYPES.get(dtype)
     if chosen is None:
+        manage = comfy.model_management
+        device = manage.get_torch_device()
         chosen = torch.float16 if device.type == "cuda" and manage.should_use_fp16(device) else torch.float32
     kind, network = load_network(Path(path), chosen)
-    patcher = comfy.model_patcher.ModelPatcher(network, load_device=device, offload_device=manage.unet_offload_device())
-    return Network(kind, patcher, name)
+    return Network(kind, whole_patcher(network, samples=kind == "video"), name)
+
+
+def file_fingerprint(name: str) -> str:
+    """Changes when a file of `files` is replaced; '' for one that is not there."""
+    path = folder_paths.get_full_path(FOLDER, name)
+    return "" if path is None else fingerprint(Path(path))
 
 
 def ready(network: Network, memory: int = 0) -> torch.nn.Module:
     """The network on its device, with ``memory`` bytes free for the work; ComfyUI may unload it again afterwards."""
-    comfy.model_management.load_models_gpu([network.patcher], memory_required=memory)
-    return network.patcher.model
-
-
-def ready_plan(plan: WarpPlan) -> tuple[WarpPlan, torch.device | None]:
-    """(the plan with its network loaded, the network's device); (the plan itself, None) without a network."""
-    from dataclasses import replace
-
-    if plan.network is None:
-        return plan, None
-    height, width = plan.flow.size
-    # The decoder's widest layers: 256 channels at a quarter of the size and 128 at full size, several of each.
-    network = ready(plan.network, memory=4 * 128 * 8 * height * width)
-    return replace(plan, network=network), plan.network.patcher.load_device
+    return load_whole(network.patcher, memory)
 
 
 def clip_context(clip: Any, text: str) -> torch.Tensor:

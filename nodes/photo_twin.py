@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from comfy_api.latest import io, ui
 
 from ..t2c_core.errors import InputError
-from ..t2c_core.twin.photo import BRUSH_RANGE, DEFAULT_STYLE, FROM_PICTURE, STYLES, paint
+from ..t2c_core.stylize.paint import paint
+from ..t2c_core.stylize.settings import FROM_PICTURE, PaintSettings
 from . import sockets
-from .support import explained, handed_on, pictures, progress
+from .schema import widgets
+from .support import counting, image_batch, progress, report_input_errors, say, to_output_device
 
 _PARTS = 1000
 """Steps of the progress bar for one picture."""
@@ -29,35 +34,7 @@ class PhotoTwin(io.ComfyNode):
             search_aliases=["style transfer", "paint photo", "artistic twin", "stylize", "photo to painting"],
             inputs=[
                 io.Image.Input("image", tooltip="The photograph, any size. Every picture of a batch is painted."),
-                io.Combo.Input(
-                    "style",
-                    options=[*STYLES, FROM_PICTURE],
-                    default=DEFAULT_STYLE,
-                    tooltip="How it is painted. 'from picture' takes colours and strokes of the style_picture. Oil, "
-                    "dry brush, crayon, woodcut and dabs leave marks in calm water too, so that its motion shows best.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="1 is all paint; lower lets the photograph shine through; 0 is the photograph.",
-                ),
-                io.Float.Input(
-                    "brush",
-                    default=1.0,
-                    min=BRUSH_RANGE[0],
-                    max=BRUSH_RANGE[1],
-                    step=0.1,
-                    tooltip="Size of the strokes, relative to the picture. Smaller keeps more of the photograph and "
-                    "takes longer.",
-                ),
-                io.Boolean.Input(
-                    "preserve_colour",
-                    default=False,
-                    tooltip="Paint brightness only and keep the photograph's colours.",
-                ),
+                *widgets(PaintSettings),
                 io.Image.Input(
                     "style_picture",
                     optional=True,
@@ -71,46 +48,32 @@ class PhotoTwin(io.ComfyNode):
         )
 
     @classmethod
-    @explained(picture="image")
-    def execute(
-        cls,
-        image: io.Image.Type,
-        style: str,
-        strength: float,
-        brush: float,
-        preserve_colour: bool,
-        style_picture: io.Image.Type | None = None,
-    ) -> io.NodeOutput:
-        photos, example = pictures(image), None
-        if style == FROM_PICTURE and style_picture is not None:
-            example = _one_style(style_picture)
+    @report_input_errors(style_image="style_picture")
+    def execute(cls, image: torch.Tensor, style_picture: torch.Tensor | None = None, **values: Any) -> io.NodeOutput:
+        settings, photos, style_image = PaintSettings(**values), image_batch(image), None
+        if settings.style == FROM_PICTURE and style_picture is not None:
+            style_image = _single_style(style_picture)
+        say("painting")
         step = progress(_PARTS * len(photos))
         painted = []
         for number, photo in enumerate(photos):
+            count = counting("tile")
 
-            def on_step(done: int, total: int, number: int = number) -> None:
+            def on_step(done: int, total: int, number: int = number, count: Callable = count) -> None:
                 step(_PARTS * number + _PARTS * done // total)
+                count(done, total)
 
-            painted.append(
-                paint(
-                    photo[None],
-                    style,
-                    style_picture=example,
-                    strength=strength,
-                    brush=brush,
-                    preserve_colour=preserve_colour,
-                    on_step=on_step,
-                )
-            )
-        artistic = handed_on(torch.cat(painted))
+            painted.append(paint(photo[None], settings, style_image=style_image, on_step=on_step))
+        say(f"painted: {settings.style}")
+        artistic = to_output_device(torch.cat(painted))
         return io.NodeOutput(artistic, image, ui=ui.PreviewImage(artistic, cls=cls))
 
 
-def _one_style(style_picture: torch.Tensor) -> torch.Tensor:
+def _single_style(style_picture: torch.Tensor) -> torch.Tensor:
     if style_picture.ndim == 4 and style_picture.shape[0] > 1:
         raise InputError(
             "style_picture",
             f"holds {style_picture.shape[0]} pictures; a style is taken from one.",
             "Choose one with 'Get Image from Batch'.",
         )
-    return pictures(style_picture, "style_picture")
+    return image_batch(style_picture, "style_picture")

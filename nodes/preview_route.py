@@ -1,126 +1,146 @@
-"""The editor's question to the server: how would this move? The answer is a field at low resolution.
+"""The editor's question to the server: how would this move?
 
-POST /text2cinemagraph/preview with JSON {"picture": JPEG or PNG in base64, "hints": text, "settings": {"flow": {...},
-"mask": {...}}} answers {"width", "height", "scale", "velocity": int16 [2, H, W] in base64, "mask": uint8 [H, W] in
-base64}; velocity * scale is in px/frame of a picture whose longer side has 512 pixels. What is wrong with a request
-is said with status 400, 413 or 503 and {"error": text}. Nothing that a request names is ever opened.
+POST /text2cinemagraph/preview?session=ID, with the body and answer of `preview_request`. ``session`` names the editor
+that asks (at most 64 characters): its newer request replaces its older one. A request without one is replaced by none.
+Refusals are {"error": text} with status 400 (bad request), 403 (another page's), 409 (replaced), 413 (body too large),
+500 (failed) or 503 (too many requests, or too slow).
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import io as streams
-import json
+import contextlib
 import logging
-from typing import Any
+import threading
+import time
 
-import numpy as np
-import torch
 from aiohttp import web
-from PIL import Image
 
 from ..t2c_core.errors import InputError
-from ..t2c_core.hints import parse_hints
-from ..t2c_core.preview import LONGEST, preview_field, read_settings
-from ..t2c_core.types import MotionField, speed_scale
+from .preview_request import answer_preview
 
 ROUTE = "/text2cinemagraph/preview"
-MOST_BYTES = 6_000_000
-MOST_WAITING = 8
-_FORMATS = ("JPEG", "PNG")
+MAX_BYTES = 6_000_000
+MAX_PENDING = 8
+MAX_SECONDS = 60.0
+MAX_SESSION = 64
+POLL_SECONDS = 0.05
+"""How often a request that waits or runs looks whether its connection still stands; aiohttp does not tell."""
 
 
-class PreviewDesk:
-    """Answers one request at a time; so many may wait, more are sent away."""
+class _Stopped(Exception):
+    """Nobody waits for the computation any more."""
+
+
+class _Job:
+    """One request: its task, and the refusal it gets if it is stopped. The first reason to stop counts."""
+
+    def __init__(self, request: web.Request, turn: asyncio.Lock) -> None:
+        self.refusal: web.Response | None = None
+        self._stop = threading.Event()
+        self.task = asyncio.create_task(self._answer(request, turn))
+
+    def stop(self, reason: str, status: int) -> None:
+        if self.refusal is None:
+            self.refusal = _refuse(reason, status)
+            self._stop.set()
+            self.task.cancel()
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+
+    async def _answer(self, request: web.Request, turn: asyncio.Lock) -> web.Response:
+        body = await _read_body(request)
+        if body is None:
+            return _refuse(f"A request may have {MAX_BYTES // 10**6} MB.", 413)
+        async with turn:
+            thread = asyncio.create_task(asyncio.to_thread(answer_preview, body, self._check))
+            try:
+                return web.json_response(await asyncio.shield(thread))
+            except asyncio.CancelledError:
+                # The thread ends at its next check; until then it is still its turn.
+                with contextlib.suppress(Exception):
+                    await thread
+                raise
+
+
+class PreviewHandler:
+    """Answers one request at a time, in the order of their arrival, at most one of each session."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._jobs: dict[object, _Job] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
         """The aiohttp handler."""
-        if self._waiting >= MOST_WAITING:
-            return _refused("The server is busy with other previews.", 503)
-        self._waiting += 1
+        if not _is_of_own_page(request):
+            return _refuse("Only ComfyUI's own page may ask for previews.", 403)
+        session: object = request.query.get("session") or object()
+        if isinstance(session, str) and len(session) > MAX_SESSION:
+            return _refuse(f"session: has {len(session)} characters; at most {MAX_SESSION} are allowed.", 400)
+        if replaced := self._jobs.pop(session, None):
+            replaced.stop("A newer request of the same editor replaced this one.", 409)
+        if len(self._jobs) >= MAX_PENDING:
+            return _refuse("The server is busy with other previews.", 503)
+        job = self._jobs[session] = _Job(request, self._turn)
         try:
-            text = await _body(request)
-            if text is None:
-                return _refused(f"A request may have {MOST_BYTES // 10**6} MB.", 413)
-            async with self._turn:
-                return web.json_response(await asyncio.to_thread(answer_to, text))
-        except InputError as error:
-            return _refused(str(error), 400)
-        except Exception:  # a page must get an answer whatever happens, and the server stays up
-            logging.exception("Text2Cinemagraph: the preview failed")
-            return _refused("The preview failed; the server's log says why.", 500)
+            return await _watch(request, job)
         finally:
-            self._waiting -= 1
+            job.stop("The server stopped.", 503)  # does nothing to a job that is done
+            if self._jobs.get(session) is job:
+                del self._jobs[session]
 
 
-def _refused(reason: str, status: int) -> web.Response:
+async def _watch(request: web.Request, job: _Job) -> web.Response:
+    """The job's answer; stops it when its connection is closed or its time is over."""
+    deadline = time.monotonic() + MAX_SECONDS
+    while not job.task.done():
+        await asyncio.wait({job.task}, timeout=POLL_SECONDS)
+        if request.transport is None or request.transport.is_closing():
+            job.stop("The connection was closed.", 503)
+        elif time.monotonic() > deadline:
+            job.stop(f"The preview took longer than {MAX_SECONDS:.0f} seconds.", 503)
+    try:
+        return job.task.result()
+    except asyncio.CancelledError:
+        return job.refusal or _refuse("The preview was stopped.", 503)
+    except InputError as error:
+        return _refuse(str(error), 400)
+    except (ConnectionError, web.RequestPayloadError):
+        return _refuse("The connection was closed.", 400)
+    except Exception:  # a page must get an answer whatever happens, and the server stays up
+        logging.exception("Text2Cinemagraph: the preview failed")
+        return _refuse("The preview failed; the server's log says why.", 500)
+
+
+def _is_of_own_page(request: web.Request) -> bool:
+    """Whether a request comes from the page that this server hands out, or from no page at all.
+
+    ComfyUI's own check is off once --enable-cors-header is set, and looks at loopback addresses only.
+    """
+    # What a page cannot set; browsers send it to https and to this machine. Behind a proxy it alone is right.
+    if site := request.headers.get("Sec-Fetch-Site"):
+        return site in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    return origin is None or origin.partition("://")[2].lower() == request.host.lower()
+
+
+def _refuse(reason: str, status: int) -> web.Response:
     return web.json_response({"error": reason}, status=status)
 
 
-async def _body(request: web.Request) -> bytes | None:
+async def _read_body(request: web.Request) -> bytes | None:
     """The request's body, or None as soon as it is longer than allowed."""
-    parts, length = [], 0
-    async for part in request.content.iter_chunked(65536):
-        length += len(part)
-        if length > MOST_BYTES:
+    chunks, length = [], 0
+    async for chunk in request.content.iter_chunked(65536):
+        length += len(chunk)
+        if length > MAX_BYTES:
             return None
-        parts.append(part)
-    return b"".join(parts)
-
-
-def answer_to(text: bytes) -> dict[str, Any]:
-    """The answer to a request's body. Raises InputError for one that cannot be answered."""
-    try:
-        asked = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError("request", f"is no valid JSON ({error}).") from None
-    if not isinstance(asked, dict) or set(asked) - {"picture", "hints", "settings"}:
-        raise InputError("request", "must be an object with picture, hints and settings.")
-    hints, settings = asked.get("hints"), asked.get("settings", {})
-    if not isinstance(hints, str):
-        raise InputError("hints", "must be a text.")
-    if not isinstance(settings, dict) or not all(isinstance(part, dict) for part in settings.values()):
-        raise InputError("settings", "must be an object with flow and mask.")
-    chosen = {name: value for part in ("mask", "flow") for name, value in settings.get(part, {}).items()}
-    # Amounts in pixels of the full picture mean nothing for a small one.
-    chosen = {name: value for name, value in chosen.items() if name not in ("grow", "feather")}
-    drawn, how = parse_hints(hints), read_settings(chosen)
-    return _encoded(preview_field(_picture(asked.get("picture")), drawn, how))
-
-
-def _picture(text: Any) -> torch.Tensor:
-    if not isinstance(text, str):
-        raise InputError("picture", "must be a JPEG or PNG in base64.")
-    try:
-        with Image.open(streams.BytesIO(base64.b64decode(text, validate=True)), formats=_FORMATS) as image:
-            # The head says the size; a large one is refused before anything is decoded.
-            if not 8 <= min(image.size) <= max(image.size) <= LONGEST:
-                raise InputError("picture", f"is {image.size[0]}x{image.size[1]}; sides of 8..{LONGEST} are allowed.")
-            pixels = np.asarray(image.convert("RGB"), np.float32) / 255.0
-    except (binascii.Error, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError("picture", f"is no JPEG or PNG in base64 ({error}).") from None
-    return torch.from_numpy(pixels)[None]
-
-
-def _encoded(field: MotionField) -> dict[str, Any]:
-    height, width = field.size
-    velocity = field.velocity[0].numpy() / speed_scale(height, width)
-    scale = max(float(np.abs(velocity).max()), 1e-6) / 32767
-    return {
-        "width": width,
-        "height": height,
-        "scale": scale,
-        "velocity": base64.b64encode(np.rint(velocity / scale).astype("<i2").tobytes()).decode(),
-        "mask": base64.b64encode((field.mask[0].numpy() * 255).round().astype(np.uint8).tobytes()).decode(),
-    }
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def add_preview_route(routes: web.RouteTableDef) -> None:
     """Let a server answer previews."""
-    routes.post(ROUTE)(PreviewDesk().answer)
+    routes.post(ROUTE)(PreviewHandler().answer)

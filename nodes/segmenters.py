@@ -1,40 +1,42 @@
-"""Segmentation models in ComfyUI's hands: where their folders are, how they are loaded, moved, kept and unloaded."""
+"""Segmentation models in ComfyUI's hands: their folders, loading, and running them on its device."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
 
-import comfy.model_management
-import comfy.model_patcher
 import folder_paths
 import torch
-from comfy.patcher_extension import CallbacksMP
 
-from ..t2c_core.segment.models.base import Scores
-from ..t2c_core.segment.models.find import score
+from ..t2c_core.errors import InputError
+from ..t2c_core.segment.models.base import Scores, Step
 from ..t2c_core.segment.models.folder import find_folders, no_folder
 from ..t2c_core.segment.models.load import load_model
-from .networks import FOLDER
+from .networks import FOLDER, WholePatcher, fingerprint, load_whole, whole_patcher
 
 AUTO = "auto"
 """In place of a folder's name: the first there is."""
 WORK_MEMORY = 2 * 2**30
-"""Room made on the graphics card beside the weights: pictures of about 1000 pixels and their features."""
+"""Bytes beside the weights: networks see images of about 1000 pixels a side, whatever the size of the original."""
 
-LINGER = 5.0
-"""Seconds between ComfyUI's unloading a model and its weights leaving the memory."""
 
-_kept: dict[tuple[str, int], Any] = {}
-"""The last model's patcher, as long as ComfyUI keeps it loaded."""
-_leaving: set[tuple[str, int]] = set()
-"""Which of them was unloaded and has not been used since."""
-_lock = threading.Lock()
-_scored: dict[tuple[Any, ...], Scores] = {}
-"""The last answer, a few MB: grow, feather and threshold can be tried without running the model again."""
+class ManagedSegmenter:
+    """What a T2C_SEGMENTER socket carries: a segmentation model that ComfyUI moves to its device and off it again.
+
+    Keeps its last scores, a few MB: grow, feather and threshold can be tried without running the network again.
+    """
+
+    def __init__(self, name: str, patcher: WholePatcher) -> None:
+        self.name, self.patcher = name, patcher
+        self._last: tuple[tuple[object, ...], Scores] | None = None
+
+    def scores(self, image: torch.Tensor, vocabulary: Sequence[str], step: Step) -> Scores:
+        """See `t2c_core.segment.models.base.SegmentationModel.scores`."""
+        key = (*vocabulary, image.shape, hashlib.sha256(image.numpy().tobytes()).digest())
+        if self._last is None or self._last[0] != key:
+            self._last = key, load_whole(self.patcher, WORK_MEMORY).scores(image, vocabulary, step)
+        return self._last[1]
 
 
 def roots() -> list[Path]:
@@ -54,69 +56,25 @@ def folder(name: str) -> Path:
         return next(iter(found.values()))
     if name not in found:
         # A folder that lacks its config.json is no model yet, but its loader says what is missing.
+        # A workflow names it: no path that leads out, of any system.
+        path = PureWindowsPath(name)
+        leads_out = path.anchor or ".." in path.parts or not path.parts
         for root in roots():
-            if name != AUTO and (root / name).is_dir():
+            if name != AUTO and not leads_out and (root / name).is_dir():
                 return root / name
         raise no_folder("" if name == AUTO else name, roots()[0])
     return found[name]
 
 
-def look(name: str, picture: torch.Tensor, words: str, progress: Callable[[int], Callable[[int], None]]) -> Scores:
-    """What a model says of a picture [1, H, W, 3] and of a list of words. Raises InputError.
-
-    progress: makes a function to call with the finished parts, of their number.
-    """
-    path = folder(name)
-    stamp = _stamp(path)
-    key = (*stamp, words, tuple(picture.shape), hashlib.sha256(picture.numpy().tobytes()).hexdigest())
-    if key in _scored:
-        return _scored[key]
-    _scored.clear()
-    with _lock:
-        _leaving.discard(stamp)
-        patcher = _patcher(path, stamp)
-    comfy.model_management.load_models_gpu([patcher], memory_required=WORK_MEMORY)
-    step: list[Callable[[int], None]] = []
-
-    def on_step(done: int, total: int) -> None:
-        if not step:
-            step.append(progress(total))
-        step[0](done)
-
-    _scored[key] = score(patcher.model, picture, words, step=on_step)
-    return _scored[key]
+def load(name: str) -> ManagedSegmenter:
+    """Load the model in a folder. Raises InputError('segmentation_model')."""
+    return ManagedSegmenter(name, whole_patcher(load_model(folder(name))))
 
 
-def _stamp(path: Path) -> tuple[str, int]:
-    """A folder and when anything in it was changed."""
-    files = [file for file in path.rglob("*") if file.is_file()]
-    return str(path), max((file.stat().st_mtime_ns for file in files), default=0)
-
-
-def _drop(stamp: tuple[str, int]) -> None:
-    """Let go of a model that was unloaded, unless it was asked for again."""
-    with _lock:
-        if stamp in _leaving:
-            _leaving.discard(stamp)
-            _kept.pop(stamp, None)
-
-
-def _patcher(path: Path, stamp: tuple[str, int]) -> Any:
-    if stamp not in _kept:
-        _kept.clear()
-        manage = comfy.model_management
-        patcher = comfy.model_patcher.ModelPatcher(
-            load_model(path), load_device=manage.get_torch_device(), offload_device=manage.unet_offload_device()
-        )
-
-        def forget(_: Any, unpatch_all: bool) -> None:
-            if unpatch_all:  # else it is only moved
-                # Not at once: ComfyUI is walking its list of loaded models, and a model that vanished would shorten it.
-                _leaving.add(stamp)
-                timer = threading.Timer(LINGER, _drop, [stamp])
-                timer.daemon = True
-                timer.start()
-
-        patcher.add_callback(CallbacksMP.ON_DETACH, forget)
-        _kept[stamp] = patcher
-    return _kept[stamp]
+def folder_fingerprint(name: str) -> str:
+    """Changes when a file of the model's folder does; '' for a model that is not there."""
+    try:
+        path = folder(name)
+    except InputError:
+        return ""
+    return fingerprint(*sorted(file for file in path.rglob("*") if file.is_file()))

@@ -21,5 +21,8 @@ Warp = io.Custom("T2C_WARP")
 Model = io.Custom("T2C_MODEL")
 """networks.Network: one of the paper's networks, in ComfyUI's memory management."""
 
+Segmenter = io.Custom("T2C_SEGMENTER")
+"""segmenters.ManagedSegmenter: a segmentation model, in ComfyUI's memory management."""
+
 Attention = io.Custom("T2C_ATTENTION")
 """Attention: averaged self-attention and heat maps of words, of one picture."""

@@ -172,7 +172,7 @@ class ComfyClient:
             kind, data = event.get("type"), event.get("data") or {}
             if data.get("prompt_id") != prompt_id:
                 continue
-            node = data.get("node")
+            node: Any = data.get("node")
             if kind in ("execution_success", "execution_error", "execution_interrupted"):
                 return
             if kind == "executing" and node is None:

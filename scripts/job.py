@@ -23,7 +23,7 @@ from .command import parse
 from .environment import device
 from .errors import ScriptError, ServerFailed
 from .paths import DATA, EXAMPLE, LOGS, RUN
-from .process import locked
+from .process import Terminated, locked
 from .server import PACK_NAME, ComfyServer, checkpoint_folder, user_models
 from .workflow_api import load_workflow, to_api
 
@@ -148,7 +148,7 @@ def _contact_sheet(video: Path, target: Path) -> None:
 
 
 def _open_page(server: ComfyServer, options: Any) -> int:
-    """Leave ComfyUI running with the workflow open in a browser, until Ctrl+C."""
+    """Leave ComfyUI running with the workflow open in a browser, until a signal ends us; Ctrl+C is success."""
     options.output.mkdir(parents=True, exist_ok=True)
     server.output = server.client.output = options.output.resolve()
     with server:
@@ -158,22 +158,22 @@ def _open_page(server: ComfyServer, options: Any) -> int:
         page = f"{server.url}/?template={options.workflow.stem}&source={PACK_NAME}"
         print(f"ComfyUI is open with the workflow: {page}")
         print(f"(There it is also: Templates > Extensions > {PACK_NAME} > {options.workflow.stem}.)")
-        print(f"Press Run in the page. Files go to {server.output}. Ctrl+C here stops ComfyUI.", flush=True)
-        if (
-            os.name != "posix"
-            or sys.platform == "darwin"
-            or os.environ.get("DISPLAY")
-            or "WAYLAND_DISPLAY" in os.environ
-        ):
-            webbrowser.open(page)
         try:
+            print(f"Press Run in the page. Files go to {server.output}. Ctrl+C here stops ComfyUI.", flush=True)
+            if (
+                os.name != "posix"
+                or sys.platform == "darwin"
+                or os.environ.get("DISPLAY")
+                or "WAYLAND_DISPLAY" in os.environ
+            ):
+                webbrowser.open(page)
             while server.death() is None:
                 time.sleep(0.5)
         except KeyboardInterrupt as stop:
-            if type(stop) is KeyboardInterrupt:
-                print("\nStopping ComfyUI.")
-                return 0
-            raise
+            if isinstance(stop, Terminated):
+                raise
+            print("\nStopping ComfyUI.")
+            return 0
         raise ServerFailed(server.death() or "ComfyUI has stopped.")
 
 

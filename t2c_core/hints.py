@@ -13,18 +13,27 @@ import cv2
 import numpy as np
 
 from .errors import InputError
+from .settings import Setting, describe
 from .types import Arrow, MotionHints, Point, Stroke
 
 VERSION = 1
 MAX_ITEMS = 2000
 MAX_POINTS = 20000
 MAX_TEXT = 4_000_000
-# A hand may leave the picture a little while drawing; farther out is a mistake worth reporting.
-LOWEST, HIGHEST = -0.5, 1.5
+# A hand may leave the image a little while drawing; farther out is a mistake worth reporting.
+MIN_COORDINATE, MAX_COORDINATE = -0.5, 1.5
+
+_ARROW, _STROKE = describe(Arrow), describe(Stroke)
 
 
 def _fail(problem: str, remedy: str = "") -> InputError:
     return InputError("hints", problem, remedy)
+
+
+def _setting(item: dict[str, Any], entry: Setting, where: str) -> float:
+    low = -math.inf if entry.low is None else entry.low
+    high = math.inf if entry.high is None else entry.high
+    return _number(item.get(entry.name, entry.default), f"{where} {entry.name}", low, high)
 
 
 def _number(value: Any, where: str, low: float, high: float) -> float:
@@ -39,7 +48,7 @@ def _number(value: Any, where: str, low: float, high: float) -> float:
 def _point(value: Any, where: str) -> Point:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         raise _fail(f"{where} must be a pair [x, y] with both in 0..1.")
-    x, y = (_number(v, f"{where} {axis}", LOWEST, HIGHEST) for v, axis in zip(value, "xy", strict=True))
+    x, y = (_number(v, f"{where} {axis}", MIN_COORDINATE, MAX_COORDINATE) for v, axis in zip(value, "xy", strict=True))
     return x, y
 
 
@@ -55,17 +64,17 @@ def _arrow(value: Any, where: str) -> Arrow:
     points = _points(value.get("points"), where, 2)
     if all(math.dist(points[0], p) < 1e-6 for p in points[1:]):
         raise _fail(f"{where} has no length.", "Draw it longer, or use a pin for a point that stays still.")
-    return Arrow(points, _number(value.get("speed", 1.0), f"{where} speed", 0.0, 64.0))
+    return Arrow(points, _setting(value, _ARROW["speed"], where))
 
 
 def _stroke(value: Any, where: str) -> Stroke:
     if not isinstance(value, dict):
         raise _fail(f"{where} must be an object with 'points', 'radius' and 'mode'.")
     mode = value.get("mode", "move")
-    if mode not in ("move", "freeze", "erase"):
+    if mode not in _STROKE["mode"].choices:
         raise _fail(f"{where} mode is {json.dumps(mode, default=str)[:40]}; it must be 'move', 'freeze' or 'erase'.")
-    radius = _number(value.get("radius", 0.02), f"{where} radius", 1e-4, 1.0)
-    feather = _number(value.get("feather", 0.0), f"{where} feather", 0.0, 1.0)
+    radius = _setting(value, _STROKE["radius"], where)
+    feather = _setting(value, _STROKE["feather"], where)
     return Stroke(_points(value.get("points"), where, 1), radius, mode, feather)
 
 
@@ -88,9 +97,9 @@ def parse_hints(text: str) -> MotionHints:
     if len(text) > MAX_TEXT:
         raise _fail(f"the text is {len(text) / 1e6:.1f} MB long; at most {MAX_TEXT / 1e6:.0f} MB are read.")
     try:
-        data = json.loads(text)
+        data = json.loads(text.lstrip("\ufeff"))  # a byte order mark that was pasted along
     except (ValueError, RecursionError) as error:
-        raise _fail(f"is not valid JSON ({error}).", "Clear the field to start again.") from None
+        raise _fail(f"is not valid JSON ({error}).", "Correct it there, or start again with an empty text.") from None
     if not isinstance(data, dict):
         raise _fail("must be a JSON object with 'arrows', 'pins' and 'strokes'.")
     version = data.get("version", VERSION)

@@ -1,28 +1,37 @@
 """The values that travel between the stages; ComfyUI's T2C_* sockets carry exactly these.
 
-Pictures are float32 tensors [B, H, W, C] in 0..1, masks float32 [B, H, W] in 0..1 (1 = moves), as in ComfyUI.
-Velocities are px/frame at the picture's own size, x to the right, y downwards.
+Images are float32 tensors [B, H, W, C] in 0..1, masks float32 [B, H, W] in 0..1 (1 = moves), as in ComfyUI.
+Velocities are px/frame at the image's own size, x to the right, y downwards.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import torch
 
 from .errors import InputError
+from .settings import fraction, setting
 
 Point = tuple[float, float]
-"""(x, y), each 0..1 across the picture's width and height."""
+"""(x, y), each 0..1 across the image's width and height."""
 
 REFERENCE_SIZE = 512
-"""Speeds of arrows and directions are px/frame of a picture whose longer side has this many pixels (the paper's)."""
+"""Speeds of arrows and directions are px/frame of an image whose longer side has this many pixels (the paper's)."""
 
 
 def speed_scale(height: int, width: int) -> float:
-    """Picture pixels in one reference pixel, so that the same hints move the same way at any size."""
+    """Image pixels in one reference pixel, so that the same hints move the same way at any size."""
     return max(height, width) / REFERENCE_SIZE
+
+
+def check_mask(mask: torch.Tensor, image: torch.Tensor) -> None:
+    """Raise InputError('mask') for a mask [1, H, W] that is empty, or of another size than the image [1, H, W, 3]."""
+    height, width = mask.shape[-2:]
+    if tuple(image.shape[1:3]) != (height, width):
+        raise InputError("mask", f"is {width}x{height}, the image {image.shape[2]}x{image.shape[1]}.")
+    if not (mask > 0).any():
+        raise InputError("mask", "is empty: nothing would move.", "Draw or paint what moves.")
 
 
 @dataclass(frozen=True)
@@ -30,20 +39,27 @@ class Arrow:
     """A path the fluid follows. ``speed`` is in px/frame at the reference size of 512 px."""
 
     points: tuple[Point, ...]
-    speed: float = 1.0
+    speed: float = setting(
+        1.0,
+        "Pixels per frame of an image whose longer side has 512 pixels.",
+        low=0.0,
+        high=64.0,
+        step=0.05,
+        unit="px/frame",
+    )
 
 
 @dataclass(frozen=True)
 class Stroke:
     """A brush stroke. ``mode`` 'erase' takes away what earlier strokes painted.
 
-    radius: fraction of the picture's longer side. feather: how much of the radius fades out, 0 (hard) to 1.
+    radius: fraction of the image's longer side. feather: how much of the radius fades out, 0 (hard) to 1.
     """
 
     points: tuple[Point, ...]
-    radius: float
-    mode: Literal["move", "freeze", "erase"] = "move"
-    feather: float = 0.0
+    radius: float = setting(0.02, "Radius, as a fraction of the image's longer side.", low=1e-4, high=1.0, step=0.001)
+    mode: str = setting("move", "What the stroke says of what it covers.", choices=("move", "freeze", "erase"))
+    feather: float = fraction(0.0, "How much of the radius fades out.")
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,7 @@ class MotionHints:
 
     @property
     def empty(self) -> bool:
+        """Whether nothing was drawn."""
         return not (self.arrows or self.pins or self.strokes)
 
 
@@ -87,27 +104,29 @@ class MotionField:
 
 @dataclass(frozen=True)
 class Attention:
-    """What a diffusion model itself knows of one picture's regions, gathered while it painted it.
+    """Self- and cross-attention of a diffusion model, averaged while it sampled one image.
 
-    affinity: [T, T] float32, how much query (row) attends to key (column), averaged over heads, steps and blocks;
-        rows sum to 1, not symmetric. T = h * w places, row by row, together covering the whole picture.
+    affinity: [T, T] float32, attention of query (row) to key (column), averaged over heads, steps and layers; rows sum
+        to 1, not symmetric. T = h * w tokens, row by row, together covering the whole image.
     grid: (h, w).
-    features: [T, F] float32, one point per place for k-means; distances between them are those between the rows of
-        all heads' maps side by side.
     words: the K words of the prompt in their order, lower case, without weights and punctuation.
-    heat: [K, h, w] float32 in 0..1, how much each place's cross-attention goes to each word; not normalised.
+    heat: [K, h, w] float32 in 0..1, each token's cross-attention to each word; not normalised.
+    maps: [M, T, T] float32, the self-attention of every head, whose mean is the affinity; None: the affinity alone.
+    heat_problem: why there are no heat maps; '' if that is not known.
     """
 
     affinity: torch.Tensor
     grid: tuple[int, int]
-    features: torch.Tensor
     words: tuple[str, ...] = ()
     heat: torch.Tensor | None = None
+    maps: torch.Tensor | None = None
+    heat_problem: str = ""
 
     def __post_init__(self) -> None:
-        places = self.grid[0] * self.grid[1]
+        tokens = self.grid[0] * self.grid[1]
         heat = (len(self.words), *self.grid)
-        if tuple(self.affinity.shape) != (places, places) or not len(self.features) == places > 0:
+        maps = self.affinity[None] if self.maps is None else self.maps
+        if not tokens or tuple(self.affinity.shape) != (tokens, tokens) or maps.shape[1:] != self.affinity.shape:
             raise InputError("attention", f"does not fit its grid of {self.grid[1]}x{self.grid[0]}.")
         if self.words and (self.heat is None or tuple(self.heat.shape) != heat):
             raise InputError("attention", f"needs heat maps of shape {list(heat)}.")
@@ -117,8 +136,8 @@ class Attention:
 class FluidRegion:
     """One kind of thing that moves.
 
-    label: its kind ('river'), or the word asked for. name: what the model calls it ('river, stream', 'brook').
-    score: 0..1, how sure the model is of it on average. mask: [H, W] float32 in 0..1.
+    label: its kind ('river'), or the word asked for; '' where nobody said. name: what the model calls it ('river,
+    stream', 'brook'). score: 0..1, how sure the model is of it on average. mask: [H, W] float32 in 0..1.
     """
 
     label: str
@@ -129,7 +148,7 @@ class FluidRegion:
 
 @dataclass(frozen=True)
 class FluidRegions:
-    """What moves in one picture, kind by kind: one region for a label, no two in the same place. May be empty."""
+    """What moves in one image, kind by kind: one region for a label, no two in the same place. May be empty."""
 
     regions: tuple[FluidRegion, ...] = ()
 
@@ -140,78 +159,12 @@ class FluidRegions:
     @property
     def size(self) -> tuple[int, int] | None:
         """(height, width) in pixels; None without any region."""
-        return tuple(self.regions[0].mask.shape) if self.regions else None
+        if not self.regions:
+            return None
+        height, width = self.regions[0].mask.shape
+        return height, width
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Every region's label, in their order."""
         return tuple(region.label for region in self.regions)
-
-
-Renderer = Literal["gather", "splat"]
-RENDERERS: tuple[str, ...] = ("gather", "splat")
-Integration = Literal["rk4", "bilinear", "nearest"]
-INTEGRATIONS: tuple[str, ...] = ("rk4", "bilinear", "nearest")
-MOST_FRAMES = 100_000
-"""Almost an hour at 30 frames per second: more is a mistake."""
-Blend = Literal["contrast", "linear"]
-BLENDS: tuple[str, ...] = ("contrast", "linear")
-
-
-@dataclass(frozen=True)
-class WarpPlan:
-    """Everything needed to render any frame of the loop; no frames (a few MB).
-
-    picture: [1, H, W, 3] float32 0..1, the picture that is animated.
-    flow: its motion field at the same size.
-    frames: N, the loop's length; frame N would equal frame 0 and is never produced.
-    speed: multiplies the velocity.
-    renderer: 'gather' samples the picture along inverse traces; 'splat' pushes its pixels forward (softmax splatting).
-    integration: how a trace is integrated: 'rk4', 'bilinear' (Euler) or 'nearest' (Euler at rounded positions).
-    """
-
-    picture: torch.Tensor
-    flow: MotionField
-    frames: int = 60
-    speed: float = 1.0
-    renderer: Renderer = "gather"
-    integration: Integration = "rk4"
-    metric: torch.Tensor | None = field(default=None, compare=False)
-    """Softmax splatting metric Z [1, 1, H, W]; None gives every pixel the same weight."""
-    network: Any = field(default=None, compare=False)
-    """A published video network that renders the frames from features instead; None warps the picture's pixels."""
-    network_still: bool = False
-    """With a network: whether what does not move is the network's picture too, not the source's pixels."""
-
-    def __post_init__(self) -> None:
-        p = self.picture
-        if p.ndim != 4 or p.shape[-1] != 3:
-            raise InputError("image", f"needs shape [1, H, W, 3], not {list(p.shape)}.")
-        if p.shape[0] != 1:
-            raise InputError(
-                "image",
-                f"holds {p.shape[0]} pictures; one loop is made from one picture.",
-                "Choose one with 'Get Image from Batch', or put 'Rebatch Images' (batch size 1) before this node "
-                "to get one loop for each.",
-            )
-        if tuple(p.shape[1:3]) != self.flow.size:
-            raise InputError(
-                "flow",
-                f"was made for a {self.flow.size[1]}x{self.flow.size[0]} picture, "
-                f"the image is {p.shape[2]}x{p.shape[1]}.",
-                "Make the flow from this image, or scale one of them to the other's size.",
-            )
-        if self.frames < 2:
-            raise InputError("frames", f"is {self.frames}; a loop needs at least 2.")
-        if self.frames > MOST_FRAMES:
-            raise InputError("frames", f"is {self.frames}; at most {MOST_FRAMES} are rendered.")
-        if not 0.0 <= self.speed <= 100.0:
-            raise InputError("speed", f"is {self.speed}; it must lie between 0 and 100.")
-        z = self.metric
-        if z is not None and tuple(z.shape) != (1, 1, *self.flow.size):
-            raise InputError("metric", f"has shape {list(z.shape)}; needs {[1, 1, *self.flow.size]}.")
-        for name, value, allowed in (
-            ("renderer", self.renderer, RENDERERS),
-            ("integration", self.integration, INTEGRATIONS),
-        ):
-            if value not in allowed:
-                raise InputError(name, f"is '{value}'; choose one of {', '.join(allowed)}.")

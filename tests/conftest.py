@@ -1,6 +1,7 @@
 """A real ComfyUI in a process of its own, for the tests in comfyui/ and browser/.
 
 Which one: T2C_COMFYUI_PATH and T2C_COMFYUI_PYTHON (scripts/test.py sets both), else what scripts/run.py has installed.
+Its page: the folder T2C_FRONTEND (scripts/frontends.py), else the one that is installed with it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.server import REPO, ComfyServer, RunResult
+from tests.vectors import FOLDER
 
+os.environ["T2C_VECTORS"] = str(FOLDER)
+"""For the test nodes in the server's process."""
 BROWSER = Path(__file__).parent / "browser"
 TEST_NODES = Path(__file__).parent / "comfyui" / "test_nodes_pack"
 
@@ -47,10 +52,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     ``server.client`` speaks HTTP (queue, history, interrupt, wait, object_info, get, post), ``server.put_input(file)``
     copies a picture into its input folder, ``server.log`` is the file with its output.
     """
+    with start_server(tmp_path_factory.mktemp("comfyui")) as running:
+        yield running
+
+
+@contextmanager
+def start_server(data: Path) -> Iterator[ComfyServer]:
+    """A server with this pack, the test nodes and the base directory ``data``."""
     folder, python = _comfyui()
-    data = tmp_path_factory.mktemp("comfyui")
     shutil.copytree(TEST_NODES, data / "custom_nodes" / TEST_NODES.name)
-    with ComfyServer(folder, python, data, cpu=_on_cpu(python)) as running:
+    frontend = os.environ.get("T2C_FRONTEND")
+    arguments = ["--front-end-root", frontend] if frontend else []
+    with ComfyServer(folder, python, data, cpu=_on_cpu(python), arguments=arguments) as running:
         error = running.pack_error()
         if error:
             pytest.fail(error)

@@ -32,3 +32,14 @@ def test_the_pictures_of_the_readme_are_there() -> None:
     named = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (REPO / "README.md").read_text(encoding="utf-8"))
     assert len(named) >= 5
     assert sum((REPO / name).stat().st_size for name in named) < 8_000_000
+
+
+def test_every_link_of_the_documents_leads_somewhere_and_every_document_is_linked() -> None:
+    documents = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").glob("*.md"))]
+    linked = set()
+    for document in documents:
+        for name in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+            target = (document.parent / name).resolve()
+            assert target.exists(), f"{document.name}: {name}"
+            linked.add(target)
+    assert {d.resolve() for d in documents[1:]} <= linked

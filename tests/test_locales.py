@@ -69,3 +69,9 @@ def test_what_the_program_reads_is_kept(language: str, name: str) -> None:
             assert sorted(re.findall(pattern, text)) == sorted(re.findall(pattern, english[path])), (path, text)
         if path.endswith("tooltip") and re.search(r"\d{2,}", english[path]):
             assert set(re.findall(r"\d{2,}", text)) == set(re.findall(r"\d{2,}", english[path])), (path, text)
+
+
+def test_every_sentence_of_the_editor_is_used() -> None:
+    code = "\n".join(file.read_text(encoding="utf-8") for file in (LOCALES.parent / "js").rglob("*.js"))
+    keys = json.loads((LOCALES / "en" / "main.json").read_text(encoding="utf-8"))["text2cinemagraph"]["editor"]
+    assert [key for key in keys if f'"{key}"' not in code] == []

@@ -1,69 +1,99 @@
-// The editor itself: the hints, their history, the tools, pointer and keyboard. It knows nothing of ComfyUI: it is given
-// a text and tells every new one to `onText`.
+// The editor: the hints, their history, the tools, pointer and keyboard. It knows nothing of ComfyUI: it is given a
+// text and tells every new one to `onTextChange`.
 
-import { quickField } from "./field.js";
 import { History } from "./history.js";
-import { copyHints, emptyHints, formatHints, HintsError, isEmpty, parseHints } from "./hints.js";
-import { deleteItems, deletePoint } from "./items.js";
+import { emptyHints, formatHints, HintsError, isEmpty, parseHints } from "./hints.js";
+import { t } from "./i18n.js";
+import { deleteItems, deleteVertex } from "./items.js";
 import { Keyboard } from "./keyboard.js";
-import { LivePreview, MODES as LIVE_MODES } from "./live.js";
-import { PointerHand } from "./pointer.js";
+import { LivePreview, MODES as LIVE_MODES } from "./live_preview.js";
+import { estimateField } from "./motion_field.js";
+import { PointerController } from "./pointer.js";
+import { settings } from "./settings.js";
 import { Stage } from "./stage.js";
 import { Toolbar } from "./toolbar.js";
-import { makeTools } from "./tools.js";
-import { say } from "./words.js";
+import { makeTools } from "./tools/tools.js";
+
+/** @import { Hints } from "./hints.js" */
+/** @import { MessageKey } from "./i18n.js" */
+/** @import { Item } from "./items.js" */
+/** @import { SourceImage } from "./source_image.js" */
+/** @import { ToolName } from "./tools/tools.js" */
+/** @typedef {"speed" | "radius" | "feather"} ToolSetting */
+
+const START_RADIUS = 0.03; // a brush that can be seen
+const LIVE_STATUS = /** @type {const} */ ({ off: "liveOff", streaks: "liveStreaks", warp: "liveWarp" });
+/** @type {Record<ToolName, MessageKey>} */
+const TIPS = {
+  select: "tipSelect",
+  arrow: "tipArrow",
+  pin: "tipPin",
+  move: "tipMove",
+  freeze: "tipFreeze",
+  erase: "tipErase",
+};
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {string} className
+ */
+function makeElement(tag, className) {
+  return Object.assign(document.createElement(tag), { className });
+}
 
 export class MotionEditor {
   constructor() {
     this.hints = emptyHints();
-    this.chosen = [];
-    this.point = null; // the point of an arrow that Delete removes
+    /** @type {Item[]} */
+    this.selection = [];
+    /** @type {Item | null} The vertex that Delete removes. */
+    this.selectedVertex = null;
     this.history = new History("");
-    this.problem = null; // a HintsError while the text cannot be read
-    this.linked = false;
-    this.settings = { speed: 1, radius: 0.03, feather: 0 };
-    this.onText = () => {};
-    this.onHints = () => {};
-    this.onEnlarge = () => {};
-    this.onIdleWheel = () => {};
+    /** @type {HintsError | null} Why the text cannot be read. */
+    this.problem = null;
+    this.linked = false; // the text comes from another node
+    this.enlarged = false;
+    this.hovered = false;
+    this.spacePressed = false;
+    this.imageNote = ""; // why there is no image
+    this.solverStatus = "";
+    const { speed, feather } = settings.hints;
+    this.toolSettings = { speed: speed.default, radius: START_RADIUS, feather: feather.default };
+    this.onTextChange = (/** @type {string} */ _text) => {};
+    this.onHintsChange = (/** @type {Hints} */ _hints) => {};
+    this.onEnlarge = (/** @type {boolean} */ _enlarged) => {};
+    this.onUnfocusedWheel = (/** @type {WheelEvent} */ _event) => {};
 
-    this.element = document.createElement("div");
-    this.element.className = "t2c-editor";
+    this.element = makeElement("div", "t2c-editor");
     // The keyboard's focus is an input, since ComfyUI leaves the keys of inputs alone (its undo would undo ours again).
-    this.keys = Object.assign(document.createElement("input"), { className: "t2c-keys", readOnly: true });
-    this.keys.inputMode = "none";
-    this.keys.setAttribute("aria-label", say("keys"));
+    this.focusTarget = Object.assign(makeElement("input", "t2c-keys"), { readOnly: true, inputMode: "none" });
+    this.focusTarget.setAttribute("aria-label", t("keys"));
+    this.status = makeElement("div", "t2c-status");
+    this.note = makeElement("div", "t2c-note");
+    this.text = Object.assign(makeElement("textarea", "t2c-text"), { spellcheck: false, hidden: true });
+    this.text.addEventListener("input", () => this.restore(this.text.value));
     this.stage = new Stage();
+    this.stage.element.append(this.text, this.note);
     this.live = new LivePreview(this.stage);
     this.tools = makeTools(this);
+    /** @type {ToolName} */
     this.tool = "arrow";
-    this.status = document.createElement("div");
-    this.status.className = "t2c-status";
-    this.note = document.createElement("div");
-    this.note.className = "t2c-note";
-    this.text = document.createElement("textarea");
-    this.text.className = "t2c-text";
-    this.text.spellcheck = false;
-    this.text.hidden = true;
-    this.text.addEventListener("input", () => this.restore(this.text.value));
-    this.stage.element.append(this.text, this.note);
     this.toolbar = new Toolbar(this);
-    this.element.append(this.keys, this.toolbar.element, this.stage.element, this.status);
+    this.element.append(this.focusTarget, this.toolbar.element, this.stage.element, this.status);
 
-    this.stage.content = () => ({
+    this.stage.getContent = () => ({
       hints: this.hints,
-      chosen: this.chosen,
-      faint: this.live.mode === "picture" && !this.inside,
+      selection: this.selection,
+      dimmed: this.live.mode === "warp" && !this.hovered,
     });
-    this.stage.drawHand = (context) => this.activeTool.draw?.(context);
-    this.stage.onView = () => this.live.clear();
-    this.inside = false;
-    this.space = false;
-    this.pointer = new PointerHand(this);
+    this.stage.drawOverlay = (context) => this.activeTool.draw(context);
+    this.stage.onViewChange = () => this.live.clear();
+    this.pointer = new PointerController(this);
     this.keyboard = new Keyboard(this);
     this.observer = new ResizeObserver(() => this.stage.resize());
     this.observer.observe(this.stage.element);
-    this.show();
+    this.updateMessages();
   }
 
   release() {
@@ -73,7 +103,7 @@ export class MotionEditor {
   }
 
   focus() {
-    this.keys.focus({ preventScroll: true });
+    this.focusTarget.focus({ preventScroll: true });
   }
 
   get activeTool() {
@@ -86,7 +116,10 @@ export class MotionEditor {
 
   // ---- the text ----------------------------------------------------------------------------------------------
 
-  /** Show what a text says; a text that cannot be read is kept as it is and said to be wrong. */
+  /**
+   * Show the hints of a text; one that cannot be read is kept as it is, and the reason shown.
+   * @param {string} text
+   */
   setText(text) {
     try {
       this.hints = parseHints(text);
@@ -97,24 +130,30 @@ export class MotionEditor {
       this.problem = error;
     }
     this.history.push(text);
-    this.chosen = [];
-    this.point = null;
+    this.selection = [];
+    this.selectedVertex = null;
     this.refresh();
   }
 
-  /** The first text: there is nothing to undo before it. */
+  /**
+   * Begin with a text: there is nothing to undo before it.
+   * @param {string} text
+   */
   start(text) {
-    this.history.reset(text);
+    this.history = new History(text);
     this.setText(text);
   }
 
-  /** Something was drawn or changed: write it down as one step. */
-  change({ choose } = {}) {
-    if (choose) this.chosen = choose;
-    this.point = null;
+  /**
+   * Something was drawn or changed: write it down as one step to undo.
+   * @param {Item[]} [selection] unless it stays
+   */
+  change(selection = this.selection) {
+    this.selection = selection;
+    this.selectedVertex = null;
     const text = formatHints(this.hints);
     this.history.push(text);
-    this.onText(text);
+    this.onTextChange(text);
     this.refresh();
   }
 
@@ -126,8 +165,9 @@ export class MotionEditor {
     this.restore(this.history.redo());
   }
 
+  /** @param {string} text */
   restore(text) {
-    this.onText(text);
+    this.onTextChange(text);
     this.setText(text);
   }
 
@@ -135,20 +175,23 @@ export class MotionEditor {
     if (this.editable && isEmpty(this.hints)) return;
     this.problem = null;
     this.hints = emptyHints();
-    this.change({ choose: [] });
+    this.change([]);
   }
 
   refresh() {
-    this.stage.redraw("strokes", "hints", "hand");
-    this.toolbar.refresh();
-    this.show();
+    this.stage.redraw("strokes", "hints", "overlay");
+    this.refreshToolbar();
+    this.updateMessages();
     if (!this.text.hidden && this.text.value !== this.history.current) this.text.value = this.history.current;
     this.text.readOnly = this.linked;
     this.updateField();
-    this.onHints(copyHints(this.hints));
+    this.onHintsChange(structuredClone(this.hints));
   }
 
-  /** Show the hints as text over the stage, to be read, copied or changed; or hide it. */
+  /**
+   * Show the hints as text over the stage, to be read, copied or changed; or hide it.
+   * @param {boolean} shown
+   */
   showText(shown) {
     this.text.hidden = !shown;
     this.refresh();
@@ -156,89 +199,109 @@ export class MotionEditor {
     else this.focus();
   }
 
-  updateField() {
-    if (this.live.mode !== "off") this.live.setField(quickField(this.hints, this.stage.view.picture));
+  // ---- messages ----------------------------------------------------------------------------------------------
+
+  /**
+   * Say something in the status line until the next thing happens.
+   * @param {MessageKey} key
+   */
+  setStatus(key) {
+    this.status.textContent = t(key);
   }
 
-  // ---- words -------------------------------------------------------------------------------------------------
-
-  /** Say something in the status line until the next thing happens. */
-  tell(key, values) {
-    this.status.textContent = say(key, values);
-  }
-
-  /** What the note over the stage and the status line say. */
-  show() {
-    const { key, values } = this.problem ?? {};
-    const broken = this.problem ? say("broken", { reason: say(key, values) }) : "";
-    const text = this.linked ? say("linked") : broken;
-    this.note.textContent = text || this.pictureNote || "";
-    this.note.classList.toggle("t2c-error", !!text);
+  /** The note over the stage and the status line. */
+  updateMessages() {
+    const { problem } = this;
+    const broken = problem ? t("broken", { reason: t(problem.key, problem.values) }) : "";
+    const error = this.linked ? t("linked") : broken;
+    this.note.textContent = error || this.imageNote;
+    this.note.classList.toggle("t2c-error", !!error);
     this.note.hidden = !this.note.textContent;
-    const tip = `tip${this.tool[0].toUpperCase()}${this.tool.slice(1)}`;
-    this.status.textContent = this.solved ?? `${say(tip)} ${say("tipKeys")}`;
+    this.status.textContent = this.solverStatus || `${t(TIPS[this.tool])} ${t("tipKeys")}`;
     this.element.classList.toggle("t2c-locked", !this.editable);
   }
 
-  /** image: {source, width, height} or null, with the sentence that says why there is none. */
-  setPicture(image, note = "") {
-    this.pictureNote = note;
+  // ---- image and preview -------------------------------------------------------------------------------------
+
+  /**
+   * @param {SourceImage | null} image
+   * @param {string} [note] why there is none
+   */
+  setImage(image, note = "") {
+    this.imageNote = note;
     this.stage.setImage(image);
     this.live.setImage(image);
     this.updateField();
-    this.show();
+    this.updateMessages();
   }
 
-  // ---- tools and choices --------------------------------------------------------------------------------------
-
-  setTool(name) {
-    this.activeTool.end?.();
-    this.tool = name;
-    if (name !== "select") this.choose([]);
-    this.toolbar.refresh();
-    this.show();
-    this.stage.redraw("hand");
-  }
-
-  choose(items) {
-    this.chosen = items;
-    this.point = null;
-    this.stage.redraw("hints");
-    this.toolbar.refresh();
-  }
-
-  get chosenArrows() {
-    return this.chosen.filter((item) => item.kind === "arrow").map((item) => this.hints.arrows[item.index]);
-  }
-
-  get chosenStrokes() {
-    return this.chosen.filter((item) => item.kind === "stroke").map((item) => this.hints.strokes[item.index]);
-  }
-
-  /** Set speed, radius or feather for what is chosen and for what is drawn next. done: a step to undo. */
-  setSetting(name, value, done = true) {
-    this.settings[name] = value;
-    const items = name === "speed" ? this.chosenArrows : this.chosenStrokes;
-    for (const item of items) item[name] = value;
-    if (items.length && done) this.change();
-    else this.stage.redraw(items.length && name !== "speed" ? "strokes" : "hints", "hand");
-    this.toolbar.refresh();
-  }
-
-  deleteChosen() {
-    if (this.point && this.chosen.length === 1) deletePoint(this.hints, this.point);
-    else if (this.chosen.length) deleteItems(this.hints, this.chosen);
-    else return;
-    this.change({ choose: [] });
+  updateField() {
+    if (this.live.mode !== "off") this.live.setField(estimateField(this.hints, this.stage.view.image));
   }
 
   cycleLive() {
-    this.setLive(LIVE_MODES[(LIVE_MODES.indexOf(this.live.mode) + 1) % LIVE_MODES.length]);
-  }
-
-  setLive(mode) {
+    const mode = LIVE_MODES[(LIVE_MODES.indexOf(this.live.mode) + 1) % LIVE_MODES.length];
     this.live.setMode(mode);
     this.refresh();
-    this.tell({ off: "liveOff", streaks: "liveStreaks", picture: "livePicture" }[mode]);
+    this.setStatus(LIVE_STATUS[mode]);
+  }
+
+  // ---- tools and selection -----------------------------------------------------------------------------------
+
+  /** @param {ToolName} name */
+  setTool(name) {
+    this.activeTool.end();
+    this.tool = name;
+    if (name !== "select") this.select([]);
+    this.refreshToolbar();
+    this.updateMessages();
+    this.stage.redraw("overlay");
+  }
+
+  /** @param {Item[]} items */
+  select(items) {
+    this.selection = items;
+    this.selectedVertex = null;
+    this.stage.redraw("hints");
+    this.refreshToolbar();
+  }
+
+  get selectedArrows() {
+    return this.selection.filter((item) => item.kind === "arrow").map((item) => this.hints.arrows[item.index]);
+  }
+
+  get selectedStrokes() {
+    return this.selection.filter((item) => item.kind === "stroke").map((item) => this.hints.strokes[item.index]);
+  }
+
+  /** Show what is selected in the sliders. */
+  refreshToolbar() {
+    const [[arrow], [stroke]] = [this.selectedArrows, this.selectedStrokes];
+    if (arrow) this.toolSettings.speed = arrow.speed;
+    if (stroke) Object.assign(this.toolSettings, { radius: stroke.radius, feather: stroke.feather });
+    this.toolbar.refresh();
+  }
+
+  /**
+   * Set speed, radius or feather of what is selected and of what is drawn next. done: a step to undo.
+   * @param {ToolSetting} name
+   * @param {number} value
+   */
+  setToolSetting(name, value, done = true) {
+    this.toolSettings[name] = value;
+    const count = name === "speed" ? this.selectedArrows.length : this.selectedStrokes.length;
+    if (name === "speed") for (const arrow of this.selectedArrows) arrow.speed = value;
+    else for (const stroke of this.selectedStrokes) stroke[name] = value;
+    if (count && done) this.change();
+    else this.stage.redraw(count && name !== "speed" ? "strokes" : "hints", "overlay");
+    this.refreshToolbar();
+  }
+
+  deleteSelection() {
+    const vertex = this.selection.length === 1 ? this.selectedVertex : null;
+    if (vertex?.vertex !== undefined) deleteVertex(this.hints, vertex.index, vertex.vertex);
+    else if (this.selection.length) deleteItems(this.hints, this.selection);
+    else return;
+    this.change([]);
   }
 }

@@ -1,20 +1,24 @@
 // What the user drew, as plain data: read from and written to the node's text, with the same rules as the server.
-// arrows: {points: [[x, y], ...], speed}; pins: [x, y]; strokes: {points, radius, mode, feather}; x, y in 0..1.
+// Points are normalised.
 
-export const VERSION = 1;
-export const MAX_ITEMS = 2000;
-export const MAX_POINTS = 20000;
-export const MAX_TEXT = 4_000_000;
-export const LOWEST = -0.5;
-export const HIGHEST = 1.5;
-export const MAX_SPEED = 64;
-export const MODES = ["move", "freeze", "erase"];
+import { settings } from "./settings.js";
 
-const DECIMALS = 1e5; // a tenth of a pixel of a 16k picture
-const LISTS = ["arrows", "pins", "strokes"];
+/** @import { Point } from "./geometry.js" */
+/** @import { MessageKey, Values } from "./i18n.js" */
+/** @import { StrokeMode } from "./settings.js" */
+/** @typedef {{ points: Point[], speed: number }} Arrow */
+/** @typedef {{ points: Point[], radius: number, mode: StrokeMode, feather: number }} Stroke */
+/** @typedef {{ arrows: Arrow[], pins: Point[], strokes: Stroke[] }} Hints */
 
-/** Why a text holds no hints: `key` names the sentence in words.js, `values` fill its blanks. */
+const DECIMALS = 1e5; // a tenth of a pixel of a 16k image
+const LISTS = /** @type {const} */ (["arrows", "pins", "strokes"]);
+
+/** Why a text holds no hints: `key` names the sentence, `values` fill its placeholders. */
 export class HintsError extends Error {
+  /**
+   * @param {MessageKey} key
+   * @param {Values} [values]
+   */
   constructor(key, values = {}) {
     super(`${key} ${JSON.stringify(values)}`);
     this.key = key;
@@ -22,52 +26,67 @@ export class HintsError extends Error {
   }
 }
 
+/** @returns {Hints} */
 export function emptyHints() {
   return { arrows: [], pins: [], strokes: [] };
 }
 
+/** @param {Hints} hints */
 export function isEmpty(hints) {
   return LISTS.every((name) => hints[name].length === 0);
 }
 
-export function copyHints(hints) {
-  return structuredClone(hints);
+/**
+ * Whether the mask has a single arrow to go by and nothing that says where it ends.
+ * @param {Hints} hints
+ */
+export function lacksStillPlaces(hints) {
+  return hints.arrows.length === 1 && hints.pins.length === 0 && hints.strokes.length === 0;
 }
 
-/** Hints out of a text; throws HintsError naming what is wrong. An empty text means none. */
+/**
+ * Hints out of a text; throws HintsError naming what is wrong. An empty text means none.
+ * @param {string} text
+ * @returns {Hints}
+ */
 export function parseHints(text) {
-  if (!text || !text.trim()) return emptyHints();
-  if (text.length > MAX_TEXT) throw new HintsError("tooLong", { size: (text.length / 1e6).toFixed(1) });
-  let data;
-  try {
-    data = JSON.parse(text);
-  } catch (error) {
-    throw new HintsError("notJson", { reason: error.message });
-  }
-  if (data === null || typeof data !== "object" || Array.isArray(data)) throw new HintsError("notObject");
-  if ((data.version ?? VERSION) !== VERSION) throw new HintsError("version", { version: String(data.version) });
-  const unknown = Object.keys(data).filter((key) => key !== "version" && !LISTS.includes(key));
+  if (!text.trim()) return emptyHints();
+  const limits = settings.hints;
+  if (text.length > limits.max_text) throw new HintsError("tooLong", { size: (text.length / 1e6).toFixed(1) });
+  const data = readJson(text);
+  const { version = limits.version } = data;
+  if (version !== limits.version) throw new HintsError("version", { version: String(version) });
+  const known = ["version", ...LISTS];
+  const unknown = Object.keys(data).filter((key) => !known.includes(key));
   if (unknown.length) throw new HintsError("unknown", { names: unknown.join(", ").slice(0, 80) });
-  for (const name of LISTS) {
-    const list = data[name] ?? [];
-    if (!Array.isArray(list)) throw new HintsError("notList", { name });
-    if (list.length > MAX_ITEMS) throw new HintsError("tooMany", { count: list.length, name, most: MAX_ITEMS });
-  }
+  const [arrows, pins, strokes] = LISTS.map((name) => readList(data, name));
   const hints = {
-    arrows: (data.arrows ?? []).map((arrow, i) => readArrow(arrow, `arrow ${i + 1}`)),
-    pins: (data.pins ?? []).map((pin, i) => readPoint(pin, `pin ${i + 1}`)),
-    strokes: (data.strokes ?? []).map((stroke, i) => readStroke(stroke, `stroke ${i + 1}`)),
+    arrows: arrows.map((arrow, i) => readArrow(arrow, `arrow ${i + 1}`)),
+    pins: pins.map((pin, i) => readPoint(pin, `pin ${i + 1}`)),
+    strokes: strokes.map((stroke, i) => readStroke(stroke, `stroke ${i + 1}`)),
   };
-  const total = [...hints.arrows, ...hints.strokes].reduce((sum, item) => sum + item.points.length, 0);
-  if (total > MAX_POINTS) throw new HintsError("tooManyPoints", { count: total, most: MAX_POINTS });
+  const count = countPoints(hints);
+  if (count > limits.max_points) throw new HintsError("tooManyPoints", { count, most: limits.max_points });
   return hints;
 }
 
-/** The text that parseHints reads back. */
+/**
+ * Points of all arrows and strokes together.
+ * @param {Hints} hints
+ */
+export function countPoints({ arrows, strokes }) {
+  return [...arrows, ...strokes].reduce((sum, item) => sum + item.points.length, 0);
+}
+
+/**
+ * The text that parseHints reads back.
+ * @param {Hints} hints
+ */
 export function formatHints(hints) {
+  /** @param {Point} point */
   const point = ([x, y]) => [round(x), round(y)];
   return JSON.stringify({
-    version: VERSION,
+    version: settings.hints.version,
     arrows: hints.arrows.map(({ points, speed }) => ({ points: points.map(point), speed: round(speed) })),
     pins: hints.pins.map(point),
     strokes: hints.strokes.map(({ points, radius, mode, feather }) => ({
@@ -79,46 +98,109 @@ export function formatHints(hints) {
   });
 }
 
+/** @param {number} value */
 function round(value) {
   return Math.round(value * DECIMALS) / DECIMALS;
 }
 
-function readNumber(value, where, low, high) {
+/**
+ * @param {string} text
+ * @returns {Record<string, unknown>}
+ */
+function readJson(text) {
+  let data;
+  try {
+    data = JSON.parse(text.replace(/^\uFEFF/, "")); // a byte order mark that was pasted along
+  } catch (error) {
+    throw new HintsError("notJson", { reason: error instanceof Error ? error.message : String(error) });
+  }
+  if (!isObject(data)) throw new HintsError("notObject");
+  return data;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+function isObject(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
+}
+
+/**
+ * @param {Record<string, unknown>} data
+ * @param {string} name
+ * @returns {unknown[]}
+ */
+function readList(data, name) {
+  const { [name]: list = [] } = data;
+  const most = settings.hints.max_items;
+  if (!Array.isArray(list)) throw new HintsError("notList", { name });
+  if (list.length > most) throw new HintsError("tooMany", { count: list.length, name, most });
+  return list;
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} where
+ * @param {{ min: number, max: number }} range
+ */
+function readNumber(value, where, { min, max }) {
   if (typeof value !== "number" || !Number.isFinite(value)) throw new HintsError("notNumber", { where });
-  if (value < low || value > high) throw new HintsError("outOfRange", { where, value, low, high });
+  if (value < min || value > max) throw new HintsError("outOfRange", { where, value, low: min, high: max });
   return value;
 }
 
+/**
+ * @param {unknown} value
+ * @param {string} where
+ * @returns {Point}
+ */
 function readPoint(value, where) {
   if (!Array.isArray(value) || value.length !== 2) throw new HintsError("notPoint", { where });
-  return value.map((v) => readNumber(v, where, LOWEST, HIGHEST));
+  const [x, y] = value.map((v) => readNumber(v, where, settings.hints.coordinate));
+  return [x, y];
 }
 
+/**
+ * @param {unknown} value
+ * @param {string} where
+ * @param {number} fewest
+ */
 function readPoints(value, where, fewest) {
   if (!Array.isArray(value) || value.length < fewest) throw new HintsError("tooFewPoints", { where, fewest });
   return value.map((point) => readPoint(point, where));
 }
 
-function readObject(value, where) {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new HintsError("notItem", { where });
-  return value;
-}
-
+/**
+ * @param {unknown} value
+ * @param {string} where
+ * @returns {Arrow}
+ */
 function readArrow(value, where) {
-  const { points, speed = 1 } = readObject(value, where);
-  const read = readPoints(points, where, 2);
-  const [x, y] = read[0];
-  if (read.every((p) => Math.hypot(p[0] - x, p[1] - y) < 1e-6)) throw new HintsError("noLength", { where });
-  return { points: read, speed: readNumber(speed, where, 0, MAX_SPEED) };
+  if (!isObject(value)) throw new HintsError("notItem", { where });
+  const range = settings.hints.speed;
+  const { speed = range.default } = value;
+  const points = readPoints(value.points, where, 2);
+  const [x, y] = points[0];
+  if (points.every((p) => Math.hypot(p[0] - x, p[1] - y) < 1e-6)) throw new HintsError("noLength", { where });
+  return { points, speed: readNumber(speed, where, range) };
 }
 
+/**
+ * @param {unknown} value
+ * @param {string} where
+ * @returns {Stroke}
+ */
 function readStroke(value, where) {
-  const { points, radius = 0.02, mode = "move", feather = 0 } = readObject(value, where);
-  if (!MODES.includes(mode)) throw new HintsError("badMode", { where });
+  if (!isObject(value)) throw new HintsError("notItem", { where });
+  const limits = settings.hints;
+  const { radius = limits.radius.default, mode: name = "move", feather = limits.feather.default } = value;
+  const mode = limits.modes.find((known) => known === name);
+  if (!mode) throw new HintsError("badMode", { where });
   return {
-    points: readPoints(points, where, 1),
-    radius: readNumber(radius, where, 1e-4, 1),
+    points: readPoints(value.points, where, 1),
+    radius: readNumber(radius, where, limits.radius),
     mode,
-    feather: readNumber(feather, where, 0, 1),
+    feather: readNumber(feather, where, limits.feather),
   };
 }

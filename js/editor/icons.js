@@ -1,4 +1,6 @@
-// The buttons' pictures: paths on a 24 x 24 grid.
+// The buttons' icons: paths on a 24 x 24 grid.
+
+/** @typedef {keyof typeof PATHS} IconName */
 
 const PATHS = {
   select: "M5 3l6 16 2.5-6.5L20 10z",
@@ -16,7 +18,10 @@ const PATHS = {
   enlarge: "M13 5h6v6M19 5l-6.5 6.5M11 19H5v-6M5 19l6.5-6.5",
 };
 
-/** The icon of a button as an SVG element. */
+/**
+ * The icon of a button as an SVG element.
+ * @param {IconName} name
+ */
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 24 24");

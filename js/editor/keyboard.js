@@ -1,88 +1,122 @@
 // The editor's keys. What means nothing here goes on to ComfyUI.
 
+import { clamp } from "./geometry.js";
 import { allItems, moveItems } from "./items.js";
+import { settings } from "./settings.js";
 
-const KEYS = { v: "select", a: "arrow", p: "pin", m: "move", f: "freeze", e: "erase" };
-const NUDGE = 0.002;
+/** @import { MotionEditor, ToolSetting } from "./editor.js" */
+/** @import { Point } from "./geometry.js" */
+/** @import { ToolName } from "./tools/tools.js" */
+
+/** @type {Record<string, ToolName>} */
+const TOOL_KEYS = { v: "select", a: "arrow", p: "pin", m: "move", f: "freeze", e: "erase" };
+/** @type {Record<string, { setting: ToolSetting, factor: number }>} */
+const SCALE_KEYS = {
+  "[": { setting: "radius", factor: 1 / 1.15 },
+  "]": { setting: "radius", factor: 1.15 },
+  ",": { setting: "speed", factor: 1 / 1.1 },
+  ".": { setting: "speed", factor: 1.1 },
+};
+/** @type {Record<string, number>} */
+const FEATHER_KEYS = { "{": -0.1, "}": 0.1 };
+/** @type {Record<string, Point>} */
+const ARROW_KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const NUDGE = 0.002; // normalised
+const FAST = 5; // times, with Shift
 
 export class Keyboard {
+  /** @param {MotionEditor} editor */
   constructor(editor) {
     this.editor = editor;
     editor.element.addEventListener("keydown", (event) => this.keyDown(event));
-    editor.element.addEventListener("keyup", (event) => this.keyUp(event));
+    editor.element.addEventListener("keyup", (event) => {
+      if (event.key === " ") editor.spacePressed = false;
+    });
   }
 
+  /** @param {KeyboardEvent} event */
   keyDown(event) {
-    const typing = event.target.type === "number" || event.target === this.editor.text;
+    const { target } = event;
+    const typing = (target instanceof HTMLInputElement && target.type === "number") || target === this.editor.text;
     if (typing && event.key !== "Escape") {
       event.stopPropagation();
-      return;
-    }
-    if (this.press(event)) {
+    } else if (this.press(event)) {
       event.preventDefault();
       event.stopPropagation();
     }
   }
 
-  keyUp(event) {
-    if (event.key === " ") this.editor.space = false;
-  }
-
-  /** Do what a key means; false if it means nothing here, so that ComfyUI gets it. */
+  /**
+   * Do what a key means; false if it means nothing here, so that ComfyUI gets it.
+   * @param {KeyboardEvent} event
+   */
   press(event) {
+    const { editor } = this;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (event.ctrlKey || event.metaKey) return this.pressWithControl(key, event.shiftKey);
     if (event.altKey) return false;
     if (key === "Escape") return this.escape();
-    if (key === "0") this.editor.stage.fit();
-    else if (key === "l") this.editor.cycleLive();
-    else if (key === " ") this.editor.space = true;
-    else if (!this.editor.editable) return false;
-    else if (KEYS[key]) this.editor.setTool(KEYS[key]);
-    else if (key === "Delete" || key === "Backspace") this.editor.deleteChosen();
-    else if (key === "Enter") this.editor.activeTool.end?.();
-    else if (key === "[" || key === "]") this.scaleSetting("radius", key === "]" ? 1.15 : 1 / 1.15, 0.002, 0.5);
-    else if (key === "{" || key === "}") this.stepSetting("feather", key === "}" ? 0.1 : -0.1);
-    else if (key === "," || key === ".") this.scaleSetting("speed", key === "." ? 1.1 : 1 / 1.1, 0.05, 64);
-    else if (key.startsWith("Arrow") && this.editor.chosen.length) this.nudge(key, event.shiftKey ? 5 * NUDGE : NUDGE);
+    if (key === "0") editor.stage.fit();
+    else if (key === "l") editor.cycleLive();
+    else if (key === " ") editor.spacePressed = true;
+    else if (!editor.editable) return false;
+    else if (key in TOOL_KEYS) editor.setTool(TOOL_KEYS[key]);
+    else if (key === "Delete" || key === "Backspace") editor.deleteSelection();
+    else if (key === "Enter") editor.activeTool.end();
+    else if (key in SCALE_KEYS) this.scaleSetting(SCALE_KEYS[key]);
+    else if (key in FEATHER_KEYS) this.stepFeather(FEATHER_KEYS[key]);
+    else if (key in ARROW_KEYS && editor.selection.length) this.nudge(ARROW_KEYS[key], event.shiftKey ? FAST : 1);
     else return false;
     return true;
   }
 
+  /**
+   * @param {string} key
+   * @param {boolean} shift
+   */
   pressWithControl(key, shift) {
-    if (!this.editor.editable && key !== "z" && key !== "y") return false;
-    if (key === "z" && !shift) this.editor.undo();
-    else if (key === "y" || key === "z") this.editor.redo();
+    const { editor } = this;
+    if (!editor.editable && key !== "z" && key !== "y") return false;
+    if (key === "z" && !shift) editor.undo();
+    else if (key === "y" || key === "z") editor.redo();
     else if (key === "a") {
-      this.editor.setTool("select");
-      this.editor.choose(allItems(this.editor.hints));
+      editor.setTool("select");
+      editor.select(allItems(editor.hints));
     } else return false;
     return true;
   }
 
   escape() {
-    if (!this.editor.text.hidden) {
-      this.editor.showText(false);
-      return true;
-    }
-    if (this.editor.activeTool.end?.()) return true;
-    if (this.editor.chosen.length) this.editor.choose([]);
-    else if (this.editor.enlarged) this.editor.onEnlarge(false);
+    const { editor } = this;
+    if (!editor.text.hidden) editor.showText(false);
+    else if (editor.activeTool.end()) return true;
+    else if (editor.selection.length) editor.select([]);
+    else if (editor.enlarged) editor.onEnlarge(false);
     else return false;
     return true;
   }
 
-  nudge(key, by) {
-    const [dx, dy] = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] }[key];
-    moveItems(this.editor.hints, this.editor.chosen, [dx, dy]);
+  /**
+   * @param {Point} direction
+   * @param {number} times
+   */
+  nudge([dx, dy], times) {
+    moveItems(this.editor.hints, this.editor.selection, [dx * NUDGE * times, dy * NUDGE * times]);
     this.editor.change();
   }
 
-  scaleSetting(name, factor, low, high) {
-    this.editor.setSetting(name, Math.min(high, Math.max(low, this.editor.settings[name] * factor)));
+  /** @param {{ setting: ToolSetting, factor: number }} key */
+  scaleSetting({ setting, factor }) {
+    const { min, max, step } = settings.hints[setting];
+    // Never down to 0, from where no factor leads up again.
+    const value = clamp(this.editor.toolSettings[setting] * factor, Math.max(min, step), max);
+    this.editor.setToolSetting(setting, value);
   }
 
-  stepSetting(name, by) {
-    this.editor.setSetting(name, Math.min(1, Math.max(0, Math.round((this.editor.settings[name] + by) * 10) / 10)));
+  /** @param {number} step */
+  stepFeather(step) {
+    const { min, max } = settings.hints.feather;
+    const value = Math.round((this.editor.toolSettings.feather + step) * 10) / 10;
+    this.editor.setToolSetting("feather", clamp(value, min, max));
   }
 }

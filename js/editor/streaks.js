@@ -1,26 +1,37 @@
 // Moving streaks along a field, on a 2D canvas.
 
-import { velocityAt } from "./field.js";
+import { sampleVelocity } from "./motion_field.js";
+
+/** @import { View } from "./geometry.js" */
+/** @import { MotionField } from "./motion_field.js" */
+/** @typedef {{ x: number, y: number, age: number }} Particle */
 
 const COUNT = 700;
 const LIFE = 45; // frames
 const STEPS = 4;
+const MIN_MASK = 0.15; // where less moves no streak begins
 
 export class Streaks {
   constructor() {
-    this.parts = Array.from({ length: COUNT }, () => ({ x: 0, y: 0, age: LIFE }));
+    this.particles = Array.from({ length: COUNT }, () => ({ x: 0, y: 0, age: LIFE }));
+    /** @type {MotionField | null} */
     this.field = null;
-    this.places = [];
+    /** @type {number[]} */
+    this.movingCells = [];
   }
 
+  /** @param {MotionField} field */
   setField(field) {
     this.field = field;
-    // Streaks are born only where something moves.
-    this.places = [];
-    field.mask.forEach((amount, i) => amount > 0.15 && this.places.push(i));
+    this.movingCells = Array.from(field.mask.keys()).filter((cell) => field.mask[cell] > MIN_MASK);
   }
 
-  /** Draw the next frame. speed: of the loop, in field frames per drawn frame. */
+  /**
+   * Draw the next frame.
+   * @param {CanvasRenderingContext2D} context
+   * @param {View} view
+   * @param {number} speed of the loop, in field frames per drawn frame
+   */
   draw(context, view, speed) {
     const { width, height } = context.canvas;
     context.save();
@@ -29,19 +40,19 @@ export class Streaks {
     context.fillStyle = "rgba(0, 0, 0, 0.14)";
     context.fillRect(0, 0, width, height);
     context.restore();
-    if (!this.places.length) return;
+    if (!this.field || !this.movingCells.length) return;
     const v = [0, 0];
     context.beginPath();
-    for (const part of this.parts) {
-      if (part.age >= LIFE) this.birth(part);
-      part.age += 1;
-      context.moveTo(...view.toScreen([part.x, part.y]));
+    for (const particle of this.particles) {
+      if (particle.age >= LIFE) this.respawn(particle, this.field);
+      particle.age += 1;
+      context.moveTo(...view.toScreen([particle.x, particle.y]));
       for (let i = 0; i < STEPS; i++) {
-        velocityAt(this.field, part.x, part.y, v);
-        part.x += (v[0] * speed) / STEPS;
-        part.y += (v[1] * speed) / STEPS;
+        sampleVelocity(this.field, particle.x, particle.y, v);
+        particle.x += (v[0] * speed) / STEPS;
+        particle.y += (v[1] * speed) / STEPS;
       }
-      context.lineTo(...view.toScreen([part.x, part.y]));
+      context.lineTo(...view.toScreen([particle.x, particle.y]));
     }
     context.lineWidth = 1.4;
     context.lineCap = "round";
@@ -49,10 +60,14 @@ export class Streaks {
     context.stroke();
   }
 
-  birth(part) {
-    const at = this.places[Math.floor(Math.random() * this.places.length)];
-    part.x = ((at % this.field.columns) + Math.random()) / this.field.columns;
-    part.y = (Math.floor(at / this.field.columns) + Math.random()) / this.field.rows;
-    part.age = Math.floor(Math.random() * LIFE * 0.7);
+  /**
+   * @param {Particle} particle
+   * @param {MotionField} field
+   */
+  respawn(particle, { columns, rows }) {
+    const cell = this.movingCells[Math.floor(Math.random() * this.movingCells.length)];
+    particle.x = ((cell % columns) + Math.random()) / columns;
+    particle.y = (Math.floor(cell / columns) + Math.random()) / rows;
+    particle.age = Math.floor(Math.random() * LIFE * 0.7);
   }
 }

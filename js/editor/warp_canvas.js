@@ -1,112 +1,135 @@
-// The same as warp_gl.js where there is no graphics card: computed in script for a small picture.
+// The same as warp_gl.js where there is no graphics card: computed in script for a small image.
 
-import { velocityAt } from "./field.js";
+import { context2d, fitWithin, resized } from "./canvas.js";
+import { sampleVelocity } from "./motion_field.js";
 
-const LONGER = 448;
+/** @import { Bitmap } from "./canvas.js" */
+/** @import { MotionField } from "./motion_field.js" */
+/**
+ * The image, the same without its detail, and what is drawn.
+ * @typedef {{ pixels: ImageData, mean: ImageData, out: ImageData }} Layers
+ */
+/**
+ * Indices of the pixels that move, and velocities of all, px/frame.
+ * @typedef {{ pixels: number[], velocity: Float32Array }} Motion
+ */
+
+const MAX_SIDE = 448;
+const MEAN_SCALE = 12; // the mean is taken over about so many pixels
 const STEPS = 5;
-const LEAST = 0.1; // below so much of the mask a pixel stays
+const MIN_MASK = 0.1; // where the mask is below, a pixel stays
+const READ = { willReadFrequently: true };
 
 export class CanvasWarp {
   constructor() {
     this.canvas = document.createElement("canvas");
+    /** @type {MotionField | null} */
     this.field = null;
-    this.source = null;
-    this.mean = null; // the picture without its detail
-    this.moving = null;
+    /** @type {Layers | null} */
+    this.layers = null;
+    /** @type {Motion | null} */
+    this.motion = null;
   }
 
-  setPicture(source) {
-    const scale = LONGER / Math.max(source.width, source.height);
-    this.canvas.width = Math.max(2, Math.round(source.width * scale));
-    this.canvas.height = Math.max(2, Math.round(source.height * scale));
-    const context = this.canvas.getContext("2d", { willReadFrequently: true });
-    context.imageSmoothingQuality = "high";
-    context.drawImage(source, 0, 0, this.canvas.width, this.canvas.height);
-    this.source = context.getImageData(0, 0, this.canvas.width, this.canvas.height);
-    this.mean = blurred(this.canvas);
-    this.moving = null;
+  /** @param {Bitmap} source */
+  setImage(source) {
+    this.canvas = resized(source, ...fitWithin(source, MAX_SIDE, 2), READ);
+    const { width, height } = this.canvas;
+    const small = resized(this.canvas, ...fitWithin(this.canvas, Math.max(width, height) / MEAN_SCALE, 2));
+    this.layers = {
+      pixels: context2d(this.canvas).getImageData(0, 0, width, height),
+      mean: context2d(resized(small, width, height, READ)).getImageData(0, 0, width, height),
+      out: new ImageData(width, height),
+    };
+    this.motion = null;
   }
 
+  /** @param {MotionField} field */
   setField(field) {
     this.field = field;
-    this.moving = null;
+    this.motion = null;
   }
 
-  /** The pixels that move, with their velocities on the picture's own grid: looked up once per field. */
-  prepare() {
-    const { width, height } = this.source;
-    const { columns, rows, mask } = this.field;
-    this.moving = [];
-    this.velocity = new Float32Array(width * height * 2);
-    const v = [0, 0];
-    for (let y = 0, at = 0; y < height; y++) {
-      for (let x = 0; x < width; x++, at++) {
-        const [u, w] = [(x + 0.5) / width, (y + 0.5) / height];
-        velocityAt(this.field, u, w, v);
-        this.velocity[2 * at] = v[0] * width;
-        this.velocity[2 * at + 1] = v[1] * height;
-        if (mask[Math.floor(w * rows) * columns + Math.floor(u * columns)] >= LEAST) this.moving.push(at);
-      }
-    }
-    this.out = new ImageData(width, height);
-  }
-
-  /** Index of the pixel that a trace from pixel `at` over `time` frames ends in; mirrored at the picture's border. */
-  traced(at, time) {
-    const { width, height } = this.source;
-    const { velocity } = this;
-    const dt = time / STEPS;
-    let x = (at % width) + 0.5;
-    let y = Math.floor(at / width) + 0.5;
-    for (let i = 0; i < STEPS; i++) {
-      const k = 2 * (mirrored(y, height) * width + mirrored(x, width));
-      x += velocity[k] * dt;
-      y += velocity[k + 1] * dt;
-    }
-    return mirrored(y, height) * width + mirrored(x, width);
-  }
-
-  /** Draw the loop at `phase` (0..1). Returns a canvas that covers the picture. */
+  /**
+   * Draw the loop at `phase` (0..1). Returns a canvas that covers the image.
+   * @param {number} phase
+   * @param {number} frames
+   */
   draw(phase, frames) {
-    if (!this.moving) this.prepare();
-    const { data } = this.source;
-    const out = this.out.data;
-    const mean = this.mean.data;
+    if (!this.layers || !this.field) return this.canvas;
+    const { pixels, mean, out } = this.layers;
+    this.motion ??= prepareMotion(this.field, pixels.width, pixels.height, out);
     const a = 1 - phase;
-    // Detail keeps its contrast, as in the loop's own blend: two unlike samples averaged would lose some.
-    const keep = 1 / Math.hypot(a, phase);
-    for (const at of this.moving) {
-      const q = 4 * this.traced(at, -phase * frames);
-      const r = 4 * this.traced(at, a * frames);
+    // Detail keeps its contrast, as in the loop's blend: two unlike samples averaged would lose some.
+    const gain = 1 / Math.hypot(a, phase);
+    for (const pixel of this.motion.pixels) {
+      const q = 4 * traceFrom(pixel, -phase * frames, this.motion.velocity, pixels);
+      const r = 4 * traceFrom(pixel, a * frames, this.motion.velocity, pixels);
       for (let c = 0; c < 3; c++) {
-        const [mq, mr] = [mean[q + c], mean[r + c]];
-        out[4 * at + c] = a * mq + phase * mr + keep * (a * (data[q + c] - mq) + phase * (data[r + c] - mr));
+        const [mq, mr] = [mean.data[q + c], mean.data[r + c]];
+        const detail = a * (pixels.data[q + c] - mq) + phase * (pixels.data[r + c] - mr);
+        out.data[4 * pixel + c] = a * mq + phase * mr + gain * detail;
       }
-      out[4 * at + 3] = 255;
+      out.data[4 * pixel + 3] = 255;
     }
-    this.canvas.getContext("2d").putImageData(this.out, 0, 0);
+    context2d(this.canvas).putImageData(out, 0, 0);
     return this.canvas;
   }
 
   release() {}
 }
 
-/** A canvas's pixels blurred over about a sixteenth of its longer side. */
-function blurred(canvas) {
-  const small = document.createElement("canvas");
-  small.width = Math.max(2, Math.round(canvas.width / 12));
-  small.height = Math.max(2, Math.round(canvas.height / 12));
-  small.getContext("2d").drawImage(canvas, 0, 0, small.width, small.height);
-  const large = document.createElement("canvas");
-  Object.assign(large, { width: canvas.width, height: canvas.height });
-  const context = large.getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  context.drawImage(small, 0, 0, large.width, large.height);
-  return context.getImageData(0, 0, large.width, large.height);
+/**
+ * Velocities on the image's grid, looked up once per field; `out` is cleared of what moved before.
+ * @param {MotionField} field
+ * @param {number} width
+ * @param {number} height
+ * @param {ImageData} out
+ * @returns {Motion}
+ */
+function prepareMotion(field, width, height, out) {
+  const { columns, rows, mask } = field;
+  const pixels = [];
+  const velocity = new Float32Array(width * height * 2);
+  const v = [0, 0];
+  for (let y = 0, pixel = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, pixel++) {
+      const [u, w] = [(x + 0.5) / width, (y + 0.5) / height];
+      sampleVelocity(field, u, w, v);
+      velocity[2 * pixel] = v[0] * width;
+      velocity[2 * pixel + 1] = v[1] * height;
+      if (mask[Math.floor(w * rows) * columns + Math.floor(u * columns)] >= MIN_MASK) pixels.push(pixel);
+    }
+  }
+  out.data.fill(0);
+  return { pixels, velocity };
 }
 
-function mirrored(t, size) {
-  let k = Math.floor(t);
+/**
+ * Index of the pixel that a trace from `pixel` over `time` frames ends in; mirrored at the image's border.
+ * @param {number} pixel
+ * @param {number} time
+ * @param {Float32Array} velocity
+ * @param {{ width: number, height: number }} size
+ */
+function traceFrom(pixel, time, velocity, { width, height }) {
+  const dt = time / STEPS;
+  let x = (pixel % width) + 0.5;
+  let y = Math.floor(pixel / width) + 0.5;
+  for (let i = 0; i < STEPS; i++) {
+    const k = 2 * (mirror(y, height) * width + mirror(x, width));
+    x += velocity[k] * dt;
+    y += velocity[k + 1] * dt;
+  }
+  return mirror(y, height) * width + mirror(x, width);
+}
+
+/**
+ * @param {number} position
+ * @param {number} size
+ */
+function mirror(position, size) {
+  let k = Math.floor(position);
   if (k < 0) k = -1 - k;
   if (k >= 2 * size) k %= 2 * size;
   return k < size ? k : 2 * size - 1 - k;

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from ..errors import InputError
+from ..settings import Settings, setting
 from ..types import MotionField
+
+
+@dataclass(frozen=True)
+class FlowImageSettings(Settings):
+    """How a motion field is stored in a picture."""
+
+    max_speed: float = setting(
+        8.0,
+        "Pixels per frame that the brightest and darkest values stand for: the number Flow to Image gave.",
+        low=0.0001,
+        high=1024.0,
+        step=0.1,
+        round=0.0001,
+    )
 
 
 def field_to_image(field: MotionField, max_speed: float) -> torch.Tensor:
@@ -37,18 +54,16 @@ def image_to_field(image: torch.Tensor, max_speed: float, mask: torch.Tensor | N
     scale = _checked_speed(max_speed)
     if image.ndim != 4 or image.shape[0] != 1 or image.shape[3] != 3:
         raise InputError("image", f"needs shape [1, H, W, 3], not {list(image.shape)}.", "Use one picture.")
-    picture = image.detach().float()
-    _check_range("image", picture)
+    pixels = image.detach().float()
+    _check_range("image", pixels)
     if mask is None:
-        chosen = picture[..., 2]
+        chosen = pixels[..., 2]
     else:
-        chosen = mask.detach().to(picture).reshape(-1, *mask.shape[-2:])
-        if chosen.shape != picture.shape[:3]:
-            raise InputError(
-                "mask", f"{list(mask.shape)} does not fit the {picture.shape[2]}x{picture.shape[1]} image."
-            )
+        chosen = mask.detach().to(pixels).reshape(-1, *mask.shape[-2:])
+        if chosen.shape != pixels.shape[:3]:
+            raise InputError("mask", f"{list(mask.shape)} does not fit the {pixels.shape[2]}x{pixels.shape[1]} image.")
         _check_range("mask", chosen)
-    velocity = (picture[..., :2].permute(0, 3, 1, 2) * 2.0 - 1.0) * scale
+    velocity = (pixels[..., :2].permute(0, 3, 1, 2) * 2.0 - 1.0) * scale
     return MotionField(torch.where(chosen[:, None] > 0, velocity, 0.0).contiguous(), chosen.contiguous())
 
 

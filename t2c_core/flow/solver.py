@@ -1,49 +1,45 @@
-"""A motion field with no weights: the smoothest fluid-like velocity that does what was drawn.
+"""Variational motion field: the smoothest fluid-like velocity that meets the arrows and pins.
 
-The velocity minimises one quadratic energy over the fluid's cells on a working grid,
+The velocity v minimises one quadratic energy over the fluid's cells on a working grid,
 
     smoothness            |grad w|^2                      v = p(y) w, p the perspective
   + incompressibility     (div v)^2
   + banks                 (v . n)^2                       on the mask's border, except where the fluid enters or leaves
   + streaks               c (v . s_perp)^2                s, c: orientation and coherence of the structure tensor
-  + what was drawn        |v - arrow|^2, |v|^2 at pins    practically exact
+  + arrows and pins       |v - arrow|^2, |v|^2 at pins    practically exact
   + direction             |v - d|^2                       where one is given
 
 whose normal equations are sparse, symmetric and positive definite (compare Horn & Schunck 1981 for the smoothness,
 Corpetti et al. 2002 for div regularisation of fluid motion, Bigun & Granlund 1987 for the structure tensor).
-They are solved by conjugate gradients with pyamg's smoothed aggregation as preconditioner.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import pyamg
 import scipy.sparse as sp
-import scipy.sparse.linalg as spl
 import torch
 
 from ..errors import InputError
+from ..geometry import direction_vector, fit_longest_side, nearest_inside
 from ..hints import arrow_samples, to_pixels
-from ..nearest import nearest_inside
-from ..prompt.directions import direction_vector
-from ..types import MotionField, MotionHints, speed_scale
-from .regions import FluidPart, split_by_angle
+from ..sparse.laplacian import cell_index, incidence, neighbor_pairs
+from ..sparse.solve import solve
+from ..types import MotionField, MotionHints, check_mask, speed_scale
+from .regions import FlowRegion
+from .settings import FlowSettings
 
 WORKING_SIZE = 160
 EXACT = 1e3
 BANKS = 3.0
-NEAR_PICTURE_EDGE = 1.5
-DIRECT_UNKNOWNS = 9000
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """The fluid's cells: ``index`` numbers them 0..n-1 in [H, W], -1 elsewhere; ``scale`` cells per picture pixel."""
+    """The fluid's cells: ``index`` numbers them 0..n-1 in [H, W], -1 elsewhere; ``scale`` cells per image pixel."""
 
     index: np.ndarray
     count: int
@@ -55,15 +51,13 @@ class _Grid:
 
 
 def _make_grid(mask: np.ndarray) -> _Grid:
-    full = np.array(mask.shape)
-    height, width = (max(4, round(s * min(1.0, WORKING_SIZE / full.max()))) for s in full)
+    height, width = fit_longest_side(mask.shape[0], mask.shape[1], WORKING_SIZE, least=4)
     # The mean would lose channels thinner than a cell, the maximum would close gaps between rocks.
     share = cv2.resize((mask > 0).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     inside = share > 0.35
     if not inside.any():
         inside = share >= share.max()
-    index = np.where(inside, np.cumsum(inside).reshape(inside.shape) - 1, -1)
-    return _Grid(index, int(inside.sum()), (height / full[0], width / full[1]))
+    return _Grid(cell_index(inside), int(inside.sum()), (height / mask.shape[0], width / mask.shape[1]))
 
 
 def _structure(rgb: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +80,7 @@ def _structure(rgb: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.
 def _banks(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outward normals [H, W, 2], a flag for cells on the mask's border, and one for borders of enclosed islands.
 
-    The picture's own edge is no bank: the fluid may enter and leave there.
+    The image's own edge is no bank: the fluid may enter and leave there.
     """
     padded = cv2.copyMakeBorder(inside.astype(np.float32), 2, 2, 2, 2, cv2.BORDER_REPLICATE)
     smooth = cv2.GaussianBlur(padded, (0, 0), 1.2)
@@ -102,72 +96,45 @@ def _banks(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class _Energy:
-    """Sum of weighted squared residuals over the unknowns (u of every cell, then v), as normal equations."""
+    """Sum of weighted squared residuals |rows x - target|^2 over unknowns [n] or [n, k], as normal equations."""
 
-    def __init__(self, grid: _Grid) -> None:
-        self.grid, self.n = grid, grid.count
-        self.matrix = sp.csr_matrix((2 * self.n, 2 * self.n))
-        self.rhs = np.zeros(2 * self.n)
+    def __init__(self, matrix: sp.csr_array, rhs: np.ndarray) -> None:
+        self.matrix, self.rhs = matrix, rhs
 
-    def add(self, rows: sp.spmatrix, weight: float | np.ndarray, target: np.ndarray | float = 0.0) -> None:
-        w = np.broadcast_to(np.asarray(weight, np.float64), rows.shape[0])
-        weighted = rows.T @ sp.diags(w)
+    def add(self, rows: sp.csr_array, weight: float | np.ndarray, target: np.ndarray | None = None) -> None:
+        """rows: [m, n]. weight: one or [m]. target: [m] or [m, k]; zero if None."""
+        weighted = rows.T @ sp.diags_array(np.broadcast_to(np.asarray(weight, np.float64), len(rows.indptr) - 1))
         self.matrix = self.matrix + weighted @ rows
-        self.rhs += weighted @ np.broadcast_to(np.asarray(target, np.float64), rows.shape[0])
+        if target is not None:
+            self.rhs = self.rhs + weighted @ target
 
-    def selector(self, cells: np.ndarray, ax: np.ndarray, ay: np.ndarray) -> sp.csr_matrix:
-        """Rows ax * u + ay * v at the given cells."""
-        k = np.arange(len(cells))
-        return sp.csr_matrix(
-            (np.r_[ax, ay], (np.r_[k, k], np.r_[cells, cells + self.n])), shape=(len(cells), 2 * self.n)
-        )
-
-    def solve(self, start: np.ndarray | None = None) -> np.ndarray:
-        matrix = (self.matrix + sp.eye(2 * self.n) * 1e-6).tocsr()
-        if 2 * self.n <= DIRECT_UNKNOWNS:
-            return spl.spsolve(matrix.tocsc(), self.rhs)
-        constants = np.kron(np.eye(2), np.ones((self.n, 1)))
-        # pyamg draws its start vectors from NumPy's global generator: fixed here, so that a field can be repeated.
-        state = np.random.get_state()
-        np.random.seed(0)
-        try:
-            preconditioner = pyamg.smoothed_aggregation_solver(
-                matrix, B=constants, symmetry="symmetric", max_coarse=300
-            ).aspreconditioner()
-        finally:
-            np.random.set_state(state)
-        solution, _ = spl.cg(matrix, self.rhs, x0=start, rtol=1e-5, maxiter=300, M=preconditioner)
-        return solution
+    def minimum(self) -> np.ndarray:
+        return solve(self.matrix + sp.eye_array(len(self.rhs)) * 1e-6, self.rhs)
 
 
-def _differences(grid: _Grid) -> sp.csr_matrix:
-    """Rows q - p over all neighbouring pairs of cells, for one component."""
-    pairs = []
-    for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        i, j = grid.index[a].ravel(), grid.index[b].ravel()
-        both = (i >= 0) & (j >= 0)
-        pairs.append(np.column_stack([i[both], j[both]]))
-    i, j = np.vstack(pairs).T
-    k, one = np.arange(len(i)), np.ones(len(i))
-    return sp.csr_matrix((np.r_[-one, one], (np.r_[k, k], np.r_[i, j])), shape=(len(i), grid.count))
+def _component_rows(cells: np.ndarray, ax: np.ndarray, ay: np.ndarray, count: int) -> sp.csr_array:
+    """Rows ax * u + ay * v at the given cells, over the unknowns u of all ``count`` cells, then v."""
+    k = np.arange(len(cells))
+    columns = np.r_[cells, cells + count]
+    return sp.csr_array((np.r_[ax, ay], (np.r_[k, k], columns)), shape=(len(cells), 2 * count))
 
 
-def _divergence(grid: _Grid, perspective: np.ndarray) -> sp.csr_matrix:
+def _divergence(grid: _Grid, perspective: np.ndarray) -> sp.csr_array:
     """Rows div(p w) at the corners shared by four cells."""
     corners = [grid.index[:-1, :-1], grid.index[:-1, 1:], grid.index[1:, :-1], grid.index[1:, 1:]]
-    whole = np.all([c >= 0 for c in corners], 0)
-    cells = [c[whole] for c in corners]
-    k = np.arange(whole.sum())
+    complete = np.all([c >= 0 for c in corners], 0)
+    cells = [c[complete] for c in corners]
+    k = np.arange(complete.sum())
     signs_u, signs_v = (-0.5, 0.5, -0.5, 0.5), (-0.5, -0.5, 0.5, 0.5)
     data = [s * perspective[c] for signs in (signs_u, signs_v) for s, c in zip(signs, cells, strict=True)]
     columns = [c + shift for shift in (0, grid.count) for c in cells]
-    return sp.csr_matrix(
+    return sp.csr_array(
         (np.concatenate(data), (np.tile(k, 8), np.concatenate(columns))), shape=(len(k), 2 * grid.count)
     )
 
 
-def _bilinear_rows(grid: _Grid, positions: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
-    """Rows interpolating one component at positions [m, 2] (picture pixels); those outside the fluid are left out.
+def _bilinear_rows(grid: _Grid, positions: np.ndarray) -> tuple[sp.csr_array, np.ndarray]:
+    """Rows interpolating one component at positions [m, 2] (image pixels); those outside the fluid are left out.
 
     Returns the rows [k, n] and which of the m positions they belong to.
     """
@@ -185,7 +152,7 @@ def _bilinear_rows(grid: _Grid, positions: np.ndarray) -> tuple[sp.csr_matrix, n
     weights = weights[kept] / total[kept, None]
     cells = np.maximum(cells[kept], 0)
     k = np.repeat(np.arange(len(kept)), 4)
-    return sp.csr_matrix((weights.ravel(), (k, cells.ravel())), shape=(len(kept), grid.count)), kept
+    return sp.csr_array((weights.ravel(), (k, cells.ravel())), shape=(len(kept), grid.count)), kept
 
 
 def _perspective(inside: np.ndarray, amount: float) -> np.ndarray:
@@ -196,19 +163,15 @@ def _perspective(inside: np.ndarray, amount: float) -> np.ndarray:
     return 1.0 - 0.9 * abs(amount) * (1 - near if amount > 0 else near)
 
 
-def _constrain(energy: _Energy, hints: MotionHints, size: tuple[int, int], scale: float, factor: np.ndarray) -> int:
+def _constrain(
+    energy: _Energy, grid: _Grid, hints: MotionHints, size: tuple[int, int], scale: float, factor: np.ndarray
+) -> int:
     """Add arrows and pins; returns how many samples of arrows lie on the fluid."""
-    grid = energy.grid
-    positions, wanted = arrow_samples(hints, *size, spacing=0.5 / max(grid.scale))
+    positions, velocities = arrow_samples(hints, *size, spacing=0.5 / max(grid.scale))
     pins = to_pixels(hints.pins, *size) if hints.pins else np.zeros((0, 2))
     rows, kept = _bilinear_rows(grid, np.vstack([positions, pins]))
-    if len(kept) == 0:
-        return 0
-    targets = np.vstack([wanted * scale, np.zeros_like(pins)])[kept]
-    rows = rows @ sp.diags(factor)
-    none = sp.csr_matrix(rows.shape)
-    energy.add(sp.hstack([rows, none]).tocsr(), EXACT, targets[:, 0])
-    energy.add(sp.hstack([none, rows]).tocsr(), EXACT, targets[:, 1])
+    if len(kept):
+        energy.add(rows @ sp.diags_array(factor), EXACT, np.vstack([velocities * scale, np.zeros_like(pins)])[kept])
     return int((kept < len(positions)).sum())
 
 
@@ -224,14 +187,15 @@ def _in_cells(values: torch.Tensor, grid: _Grid, inside: np.ndarray) -> np.ndarr
     return cv2.resize(values[0].float().cpu().numpy(), grid.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)[inside]
 
 
-def _drift(part: FluidPart, grid: _Grid, inside: np.ndarray) -> np.ndarray:
-    """Vectors [2, cells] of the part's drift, 1 long at a factor of 1."""
-    if isinstance(part.angle, torch.Tensor):
-        radians = np.radians(_in_cells(part.angle, grid, inside))
-        way = np.stack([np.cos(radians), -np.sin(radians)])
+def _drift(region: FlowRegion, grid: _Grid, inside: np.ndarray) -> np.ndarray:
+    """Vectors [cells, 2] of the region's drift, 1 long at a speed factor of 1."""
+    if isinstance(region.angle, torch.Tensor):
+        radians = np.radians(_in_cells(region.angle, grid, inside))
+        unit = np.stack([np.cos(radians), -np.sin(radians)], -1)
     else:
-        way = np.repeat(np.array(direction_vector(part.angle))[:, None], grid.count, 1)
-    return way * (_in_cells(part.drift, grid, inside) if isinstance(part.drift, torch.Tensor) else part.drift)
+        unit = np.broadcast_to(direction_vector(region.angle or 0.0), (grid.count, 2))
+    factor = region.speed_factor
+    return unit * (_in_cells(factor, grid, inside)[:, None] if isinstance(factor, torch.Tensor) else factor)
 
 
 def solve_flow(
@@ -239,61 +203,33 @@ def solve_flow(
     mask: torch.Tensor,
     hints: MotionHints | None = None,
     *,
-    angle: float | torch.Tensor | None = None,
-    parts: Sequence[FluidPart] | None = None,
-    speed: float = 1.0,
-    smoothness: float = 0.5,
-    incompressibility: float = 0.5,
-    follow_streaks: float = 0.5,
-    perspective: float = 0.0,
+    regions: Sequence[FlowRegion] | None = None,
+    settings: FlowSettings = FlowSettings(),
 ) -> MotionField:
-    """The motion field of the fluid in ``mask`` [1, H, W] of a picture [1, H, W, 3] in 0..1.
+    """The motion field of the fluid in ``mask`` [1, H, W] of an image [1, H, W, 3] in 0..1.
 
-    hints: arrows the velocity equals where they are drawn (their speeds times ``speed``), pins where it is zero.
-    angle: degrees counter-clockwise from +x the fluid drifts along where nothing was drawn, at ``speed``; one for all
-        of it, or [1, H, W] where parts go different ways: separate parts with different angles are solved apart.
-    parts: in place of the angle, all parts of the fluid with their own ones (`flow.kinds.class_parts`).
-    speed: px/frame at a longer side of 512 px. smoothness, incompressibility, follow_streaks: 0..1.
-    perspective: -1..1, how much slower far water is; > 0: the bottom is near, < 0: the top (a sky) is near.
+    hints: arrows the velocity equals where they are drawn (their speeds times ``settings.speed`` and their region's
+        ``arrow_factor``), pins where it is zero.
+    regions: the parts of the fluid that move apart (``split_by_direction``, ``split_by_class``), each with the angle it
+        drifts along where nothing was drawn; by default one part without an angle.
+    settings: all but ``direction``, ``angle`` and ``limit`` count.
 
-    The velocity is tangential to the mask's border except at the picture's edge and where the fluid runs straight at
-    an outer border (a waterfall's lip); it is zero outside the mask. Raises InputError for an empty mask, values
-    out of range, or neither an arrow on the fluid nor an angle.
+    The velocity is tangential to the mask's border except at the image's edge and where the fluid runs straight at an
+    outer border (a waterfall's lip); it is zero outside the mask. Raises InputError for an empty mask, for a mask of
+    another size, and if there is neither an arrow on the fluid nor an angle.
     """
     hints = hints or MotionHints()
-    for name, value, low in (
-        ("smoothness", smoothness, 0.0),
-        ("incompressibility", incompressibility, 0.0),
-        ("follow_streaks", follow_streaks, 0.0),
-        ("perspective", perspective, -1.0),
-    ):
-        if not low <= value <= 1.0:
-            raise InputError(name, f"is {value}; it must lie between {low:g} and 1.")
-    if not 0.0 <= speed <= 64.0:
-        raise InputError("speed", f"is {speed}; it must lie between 0 and 64.")
-    size = tuple(mask.shape[-2:])
-    if isinstance(angle, torch.Tensor):
-        if tuple(angle.shape) != (1, *size) or not torch.isfinite(angle).all():
-            raise InputError("angle", f"needs finite degrees of shape {[1, *size]}, not {list(angle.shape)}.")
-    elif angle is not None and not math.isfinite(angle):
-        raise InputError("angle", f"is {angle}; it must be a finite number of degrees.")
-    if tuple(image.shape[1:3]) != size:
-        raise InputError("mask", f"is {size[1]}x{size[0]}, the image {image.shape[2]}x{image.shape[1]}.")
-    solid = mask[0].float().cpu().numpy()
-    if not (solid > 0).any():
-        raise InputError("mask", "is empty: nothing would move.", "Draw or paint what moves.")
-    if not hints.arrows and angle is None and not parts:
+    check_mask(mask, image)
+    size, solid = tuple(mask.shape[-2:]), mask[0].float().cpu().numpy()
+    regions = regions or [FlowRegion(mask, None)]
+    if not hints.arrows and any(region.angle is None for region in regions):
         raise InputError("hints", "hold no arrow and no direction is given.", "Draw an arrow or give a direction.")
-
-    far = _perspective(_make_grid(solid).index >= 0, perspective)
+    far = _perspective(_make_grid(solid).index >= 0, settings.perspective)
     rgb = image[0, ..., :3].float().cpu().numpy()
-    if not parts:
-        split = split_by_angle(mask, angle) if isinstance(angle, torch.Tensor) else [(mask, angle)]
-        parts = [FluidPart(*part) for part in split]
     velocity = torch.zeros(1, 2, *size)
-    for part in parts:
-        fluid = part.mask[0].float().cpu().numpy()
-        field = _solve(rgb, fluid, hints, part, speed, far, smoothness, incompressibility, follow_streaks)
+    for region in regions:
+        fluid = region.mask[0].float().cpu().numpy()
+        field = _solve(rgb, fluid, hints, region, far, settings)
         velocity += torch.from_numpy(field * (fluid > 0)[..., None]).permute(2, 0, 1)[None]
     return MotionField(velocity, mask.float().cpu().clone())
 
@@ -302,55 +238,51 @@ def _solve(
     rgb: np.ndarray,
     solid: np.ndarray,
     hints: MotionHints,
-    part: FluidPart,
-    speed: float,
+    region: FlowRegion,
     far: np.ndarray,
-    smoothness: float,
-    incompressibility: float,
-    follow_streaks: float,
+    settings: FlowSettings,
 ) -> np.ndarray:
-    """Velocities [H, W, 2] px/frame of the fluid in ``solid`` [H, W], continued over the rest of the picture.
+    """Velocities [H, W, 2] px/frame of the fluid in ``solid`` [H, W], continued over the rest of the image.
 
-    rgb: [H, W, 3] in 0..1. part: where it drifts to. far: speed factor of every row of the working grid. The rest as
-    in ``solve_flow``.
+    rgb: [H, W, 3] in 0..1. region: where it drifts to. far: speed factor of every row of the working grid.
     """
     size = solid.shape
     grid = _make_grid(solid)
     inside = grid.index >= 0
-    picture_scale = speed_scale(*size) * speed
+    image_scale = speed_scale(*size) * settings.speed
     p = far[np.nonzero(inside)[0]]
-    twice_p = np.r_[p, p]
-    gradient = _differences(grid)
-    energy = _Energy(grid)
-    energy.add(sp.block_diag([gradient, gradient]).tocsr(), 0.02 + 2.0 * smoothness**2)
-    drawn = _constrain(energy, hints, size, picture_scale, p)
-    if part.angle is not None and not (part.led and drawn):
-        d = _drift(part, grid, inside) * picture_scale
-        pull = 0.004 if drawn else 0.05
+    # These terms hold for each component alone: one matrix for both.
+    energy = _Energy(sp.csr_array((grid.count, grid.count)), np.zeros((grid.count, 2)))
+    energy.add(incidence(*neighbor_pairs(grid.index), grid.count), 0.02 + 2.0 * settings.smoothness**2)
+    drawn = _constrain(energy, grid, hints, size, image_scale * region.arrow_factor, p)
+    if region.angle is not None and not (region.arrows_override and drawn):
         # v = p w shall be p d: far water drifts more slowly, so w itself is drawn to d.
-        energy.add(sp.eye(2 * grid.count).tocsr(), pull, d.ravel())
+        pull = 0.004 if drawn else 0.05
+        energy.add(sp.eye_array(grid.count).tocsr(), pull, _drift(region, grid, inside) * image_scale)
     elif not drawn:
         raise InputError("hints", "have no arrow on the fluid.", "Draw one inside the mask, or enlarge the mask.")
-    first = energy.solve()
-    heading = np.stack([first[: grid.count], first[grid.count :]], -1)
+    heading = energy.minimum()
     heading /= np.maximum(np.hypot(*heading.T), 1e-9)[:, None]
 
-    if incompressibility:
-        energy.add(_divergence(grid, p), 8.0 * incompressibility**2)
+    energy = _Energy(sp.block_diag([energy.matrix, energy.matrix]).tocsr(), energy.rhs.T.ravel())
+    if settings.incompressibility:
+        energy.add(_divergence(grid, p), 8.0 * settings.incompressibility**2)
     normal, border, island = _banks(inside)
     cells = grid.index[border]
     n = normal[border]
     head_on = np.abs((n * heading[cells]).sum(1))
     open_end = np.where(island[border], 0.0, np.clip((head_on - 0.6) / 0.3, 0, 1))
-    energy.add(energy.selector(cells, n[:, 0] * p[cells], n[:, 1] * p[cells]), BANKS * (1 - open_end))
-    if follow_streaks:
+    rows = _component_rows(cells, n[:, 0] * p[cells], n[:, 1] * p[cells], grid.count)
+    energy.add(rows, BANKS * (1 - open_end))
+    if settings.follow_streaks and region.streaks:
         streak, coherence = _structure(rgb, grid.shape)
         s, c = streak[inside], coherence[inside]
         # Ripples lie across the flow: only streaks within about 45 degrees of it say where it goes.
         agree = np.clip((np.abs((s * heading).sum(1)) - 0.7) / 0.2, 0, 1)
-        energy.add(energy.selector(np.arange(grid.count), -s[:, 1], s[:, 0]), follow_streaks * c * agree)
-    solution = energy.solve(first) * twice_p
+        rows = _component_rows(np.arange(grid.count), -s[:, 1], s[:, 0], grid.count)
+        energy.add(rows, settings.follow_streaks * c * agree)
+    solution = energy.minimum().reshape(2, -1) * p
 
     field = np.zeros((*grid.shape, 2), np.float32)
-    field[inside, 0], field[inside, 1] = solution[: grid.count], solution[grid.count :]
+    field[inside] = solution.T
     return cv2.resize(_spread(field, inside), size[::-1], interpolation=cv2.INTER_LINEAR)

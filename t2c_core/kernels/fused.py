@@ -12,7 +12,7 @@ from .points import BLOCK, advance, kernel, load_points, on_device, scatter
 
 
 @kernel
-def _splat_traced(
+def _advect_and_splat(
     values,
     step,
     positions,
@@ -42,7 +42,7 @@ def _splat_traced(
     scatter(out, values, at, x - left, y - top, channels, count, height, width, mask)
 
 
-def splat_traced(
+def advect_and_splat(
     values: torch.Tensor,
     step: torch.Tensor,
     positions: torch.Tensor,
@@ -66,7 +66,7 @@ def splat_traced(
     out = torch.zeros(channels, height * width, dtype=torch.float32, device=values.device)
     if count and (out.numel() or reached is not None):
         with on_device(values):
-            _splat_traced[(triton.cdiv(count, block),)](
+            _advect_and_splat[(triton.cdiv(count, block),)](
                 values.contiguous(),
                 step.contiguous(),
                 positions.contiguous(),

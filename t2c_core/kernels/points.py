@@ -21,7 +21,13 @@ NUMBERS = (
     "left",
     "top",
     "steps",
-    "numbers",
+    "points",
+    "cell_count",
+    "programs",
+    "columns",
+    "lists",
+    "nodes",
+    "most",
 )
 """Arguments whose values are never compiled in: every size would take a compilation of its own."""
 

@@ -1,8 +1,8 @@
-"""Many frames of a loop on one picture."""
+"""Many frames of a loop on one image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -10,76 +10,35 @@ import numpy as np
 from ..errors import InputError
 from .frames import Frame, as_bytes
 
+COLUMNS, MOST_FRAMES, WIDTH, GAP = 4, 12, 1600, 8
 _BACKGROUND = 24
-_OUTLINE = (255, 200, 0)
 
 
-def contact_sheet(
-    frames: Iterable[Frame],
-    *,
-    columns: int = 4,
-    count: int = 12,
-    width: int = 1600,
-    mask: Frame | None = None,
-) -> np.ndarray:
-    """uint8 [h, width, 3]: up to ``count`` evenly spaced frames, each with its number, in rows of ``columns``.
+def contact_sheet(frames: Iterable[Frame]) -> np.ndarray:
+    """uint8 [h, WIDTH, 3]: up to 12 evenly spaced frames, beginning with the first, with their numbers, 4 in a row.
 
-    frames: [H, W, 3] float 0..1 or uint8; read once, one at a time, shrunk at once. Without a length every frame is
-        kept in its small form until the last has come.
-    mask: [H, W] or [1, H, W], drawn as an outline at 0.5. Raises InputError.
+    frames: [H, W, 3] float 0..1 or uint8; read once, one at a time, shrunk at once. Raises InputError without any.
     """
-    for name, value, lowest in (("columns", columns, 1), ("count", count, 1), ("width", width, 16 * columns)):
-        if value < lowest:
-            raise InputError(name, f"is {value}; it must be at least {lowest}.")
-    total = len(frames) if isinstance(frames, Sized) else None
-    wanted = None if total is None else set(evenly_spaced(total, count))
-    gap = max(2, width // 200)
-    tile_width = (width - gap * (columns + 1)) // columns
-    tiles: dict[int, np.ndarray] = {}
-    for number, frame in enumerate(frames):
-        if wanted is None or number in wanted:
-            tiles[number] = _tile(as_bytes(frame), number, tile_width, mask)
+    tiles = [_tile(as_bytes(frame), number) for number, frame in enumerate(frames)]
     if not tiles:
         raise InputError("frames", "there are none.")
-    chosen = [tiles[n] for n in evenly_spaced(len(tiles), count)] if wanted is None else list(tiles.values())
-    return _arrange(chosen, min(columns, len(chosen)), gap, width)
+    count = min(len(tiles), MOST_FRAMES)
+    chosen = [tiles[index * len(tiles) // count] for index in range(count)]
+    height, width = chosen[0].shape[:2]
+    sheet = np.full((GAP + -(-count // COLUMNS) * (height + GAP), WIDTH, 3), _BACKGROUND, np.uint8)
+    for index, tile in enumerate(chosen):
+        top, left = GAP + index // COLUMNS * (height + GAP), GAP + index % COLUMNS * (width + GAP)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
 
 
-def evenly_spaced(total: int, count: int) -> list[int]:
-    """At most ``count`` of the numbers 0..total-1 at even distances around the loop, beginning with 0."""
-    count = min(total, count)
-    return [index * total // count for index in range(count)]
-
-
-def _tile(frame: np.ndarray, number: int, width: int, mask: Frame | None) -> np.ndarray:
+def _tile(frame: np.ndarray, number: int) -> np.ndarray:
+    width = (WIDTH - GAP) // COLUMNS - GAP
     height = max(1, round(frame.shape[0] * width / frame.shape[1]))
     shrinks = width < frame.shape[1]
     tile = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    if mask is not None:
-        _draw_outline(tile, mask, frame.shape[:2])
-    scale = max(0.4, width / 500)
-    place = (round(10 * scale), height - round(12 * scale))
-    for colour, thickness in (((0, 0, 0), round(5 * scale)), ((255, 255, 255), round(2 * scale))):
-        cv2.putText(tile, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, max(1, thickness), cv2.LINE_AA)
+    for shade, thickness in ((0, 4), (255, 2)):
+        cv2.putText(
+            tile, str(number), (8, height - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (shade,) * 3, thickness, cv2.LINE_AA
+        )
     return tile
-
-
-def _draw_outline(tile: np.ndarray, mask: Frame, size: tuple[int, int]) -> None:
-    plane = np.asarray(mask, dtype=np.float32)
-    plane = plane.reshape(plane.shape[-2:])
-    if plane.shape != size:
-        raise InputError("mask", f"{list(plane.shape)} does not fit frames of {list(size)}.")
-    small = cv2.resize(plane, tile.shape[1::-1], interpolation=cv2.INTER_AREA)
-    contours, _ = cv2.findContours((small > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(tile, contours, -1, _OUTLINE, 1, cv2.LINE_AA)
-
-
-def _arrange(tiles: list[np.ndarray], columns: int, gap: int, width: int) -> np.ndarray:
-    tile_height, tile_width = tiles[0].shape[:2]
-    rows = -(-len(tiles) // columns)
-    sheet = np.full((gap + rows * (tile_height + gap), width, 3), _BACKGROUND, np.uint8)
-    for index, tile in enumerate(tiles):
-        top = gap + index // columns * (tile_height + gap)
-        left = gap + index % columns * (tile_width + gap)
-        sheet[top : top + tile_height, left : left + tile_width] = tile
-    return sheet

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..devices import on_host
 from ..errors import InputError
 
 Frame = torch.Tensor | np.ndarray
@@ -20,13 +21,16 @@ def check_frame(frame: Frame) -> None:
 def as_float(frame: Frame, *, finite: bool = True) -> torch.Tensor:
     """[H, W, 3] float32 in 0..1 on the frame's own device; values outside are clamped.
 
-    The frame itself where it is that already. NaN and infinity raise InputError if ``finite``, otherwise NaN passes.
+    The frame itself where it is that already. NaN and infinity raise InputError if ``finite``, otherwise NaN passes
+    and no frame on a device is waited for.
     """
     check_frame(frame)
     tensor = torch.as_tensor(frame)
     if tensor.dtype == torch.uint8:
         return tensor.float() / 255.0
     tensor = tensor.detach().float()
+    if not finite and not on_host(tensor):
+        return tensor.clamp(0.0, 1.0)
     # Both are NaN if one value is.
     low, high = (float(value) for value in torch.aminmax(tensor))
     if low >= 0.0 and high <= 1.0:
@@ -37,11 +41,12 @@ def as_float(frame: Frame, *, finite: bool = True) -> torch.Tensor:
 
 
 def as_bytes(frame: Frame) -> np.ndarray:
-    """[H, W, 3] uint8, contiguous, in main memory; rounded to nearest."""
+    """[H, W, 3] uint8, contiguous, in main memory; rounded to nearest on the frame's device, and copied once."""
     if isinstance(frame, np.ndarray) and frame.dtype == np.uint8:
         check_frame(frame)
         return np.ascontiguousarray(frame)
-    return (as_float(frame) * 255.0).round().to(torch.uint8).cpu().numpy()
+    tensor = torch.as_tensor(frame)
+    return (as_float(tensor, finite=on_host(tensor)) * 255.0).round().to(torch.uint8).cpu().numpy()
 
 
 def as_array(frame: Frame) -> np.ndarray:

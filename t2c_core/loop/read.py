@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import av.filter
 import numpy as np
-from PIL import Image
+from av.container import InputContainer
+from av.error import FFmpegError
 
-from ..errors import InputError
-from .writers.yuv import video_frame_to_rgb
+from ..errors import InputError, first_line
+from ..io.decode import WHITE, decode, opened, upright_size
+from ..memory import is_out_of_memory
 
+_UNTAGGED = 2
 _ANIMATIONS = {".gif", ".webp", ".png", ".apng"}
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
@@ -46,11 +50,13 @@ class LoopFile:
 def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
     """Every frame as uint8 [H, W, 3], one at a time: a video, an animated gif, webp or png, or a folder of pictures.
 
+    Pictures are read as `t2c_core.load_image` does: upright, sRGB, over white.
+
     Raises InputError('path') if it does not exist or cannot be decoded.
     """
     source = _existing(path)
     if source.is_dir():
-        return _folder_frames(source)
+        return (frame for image in _images(source) for frame in _animation_frames(image))
     return _animation_frames(source) if source.suffix.lower() in _ANIMATIONS else _video_frames(source)
 
 
@@ -58,9 +64,8 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     """Size, number of frames and frame rate, without decoding the pictures. Raises InputError('path')."""
     source = _existing(path)
     if source.is_dir():
-        pictures = _pictures(source)
-        with _open_picture(pictures[0]) as first:
-            return MediaInfo(first.width, first.height, len(pictures), None)
+        images = _images(source)
+        return _probe_animation(images[0])._replace(frames=len(images), rate=None)
     return _probe_animation(source) if source.suffix.lower() in _ANIMATIONS else _probe_video(source)
 
 
@@ -71,81 +76,75 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     return source
 
 
-def _unreadable(source: Path, error: Exception) -> InputError:
-    return InputError("path", f"'{source}' cannot be read ({error}).", "Is it a video or a picture, and complete?")
+@contextmanager
+def _opened_video(source: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """A video and its first stream of pictures. Raises InputError for whatever FFmpeg and PyAV find damaged."""
+    try:
+        with av.open(str(source), metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise InputError("path", f"'{source}' contains no video.")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            yield container, stream
+    except InputError:
+        raise
+    except Exception as error:
+        # FFmpeg says so, too, of heads that ask for more than there can be.
+        if is_out_of_memory(error) and not isinstance(error, FFmpegError):
+            raise
+        problem = f"'{source}' cannot be read ({first_line(error)})."
+        raise InputError("path", problem, "Is it a video or a picture, and complete?") from error
 
 
 def _video_frames(source: Path) -> Iterator[np.ndarray]:
-    try:
-        with av.open(str(source)) as container:
-            for frame in container.decode(_video_stream(container, source)):
-                yield video_frame_to_rgb(frame)
-    except av.FFmpegError as error:
-        raise _unreadable(source, error) from error
+    with _opened_video(source) as (container, stream):
+        to_rgb: av.filter.Graph | None = None
+        for frame in container.decode(stream):
+            to_rgb = to_rgb or _rgb_graph(frame)
+            to_rgb.push(frame)
+            yield to_rgb.pull().to_ndarray()
+
+
+def _rgb_graph(frame: av.VideoFrame) -> av.filter.Graph:
+    """Converts a stream's frames to rgb24 with interpolated chroma, which PyAV's own conversion repeats.
+
+    Video without a tag counts as BT.709 from 720 lines on and as BT.601 below, as players do.
+    """
+    matrix = "bt709" if frame.colorspace == _UNTAGGED and frame.height >= 720 else "auto"
+    graph = av.filter.Graph()
+    graph.link_nodes(
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
+        graph.add("scale", f"flags=bilinear+full_chroma_int+accurate_rnd:in_color_matrix={matrix}"),
+        graph.add("format", "rgb24"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph
 
 
 def _probe_video(source: Path) -> MediaInfo:
-    try:
-        with av.open(str(source)) as container:
-            stream = _video_stream(container, source)
-            count = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
-            rate = stream.average_rate or stream.guessed_rate
-            return MediaInfo(stream.width, stream.height, count, Fraction(rate) if rate else None)
-    except av.FFmpegError as error:
-        raise _unreadable(source, error) from error
-
-
-def _video_stream(container: av.container.InputContainer, source: Path) -> av.VideoStream:
-    if not container.streams.video:
-        raise InputError("path", f"'{source}' contains no video.")
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    return stream
-
-
-@contextmanager
-def _decoding(source: Path) -> Iterator[None]:
-    """Pillow reports damaged files in many ways; here they become one."""
-    try:
-        yield
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _unreadable(source, error) from error
-
-
-def _open_picture(source: Path) -> Image.Image:
-    with _decoding(source):
-        return Image.open(source)
+    with _opened_video(source) as (container, stream):
+        count = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+        rate = stream.average_rate or stream.guessed_rate
+        return MediaInfo(stream.width, stream.height, count, Fraction(rate) if rate else None)
 
 
 def _animation_frames(source: Path) -> Iterator[np.ndarray]:
-    with _open_picture(source) as picture:
-        for index in range(_count(picture, source)):
-            yield _pixels(picture, source, index)
-
-
-def _count(picture: Image.Image, source: Path) -> int:
-    with _decoding(source):
-        return getattr(picture, "n_frames", 1)
-
-
-def _pixels(picture: Image.Image, source: Path, index: int = 0) -> np.ndarray:
-    with _decoding(source):
-        picture.seek(index)
-        return np.array(picture.convert("RGB"))
+    with opened(source, "path") as image:
+        for index in range(getattr(image, "n_frames", 1)):
+            image.seek(index)
+            yield np.array(decode(image).on(WHITE))
 
 
 def _probe_animation(source: Path) -> MediaInfo:
-    with _open_picture(source) as picture:
-        count = _count(picture, source)
+    with opened(source, "path") as image:
+        count, total = getattr(image, "n_frames", 1), Fraction(0)
         whole_milliseconds = source.suffix.lower() == ".webp"
-        total = Fraction(0)
         for index in range(count):
-            with _decoding(source):
-                picture.seek(index)
-                if whole_milliseconds:
-                    picture.load()  # only then does Pillow know how long the frame is shown
-            total += Fraction(picture.info.get("duration", 0)).limit_denominator(1000)
-        return MediaInfo(picture.width, picture.height, count, _rate(count, total, whole_milliseconds))
+            image.seek(index)
+            if whole_milliseconds:
+                image.load()  # only then does Pillow know how long the frame is shown
+            total += Fraction(image.info.get("duration", 0)).limit_denominator(1000)
+        return MediaInfo(*upright_size(image), count, _rate(count, total, whole_milliseconds))
 
 
 def _rate(count: int, milliseconds: Fraction, rounded: bool) -> Fraction | None:
@@ -158,14 +157,8 @@ def _rate(count: int, milliseconds: Fraction, rounded: bool) -> Fraction | None:
     return count * 1000 / milliseconds
 
 
-def _pictures(folder: Path) -> list[Path]:
-    pictures = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES and not p.name.startswith("."))
-    if not pictures:
+def _images(folder: Path) -> list[Path]:
+    images = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES and not p.name.startswith("."))
+    if not images:
         raise InputError("path", f"the folder '{folder}' holds no pictures.")
-    return pictures
-
-
-def _folder_frames(folder: Path) -> Iterator[np.ndarray]:
-    for picture in _pictures(folder):
-        with _open_picture(picture) as opened:
-            yield _pixels(opened, picture)
+    return images

@@ -3,111 +3,186 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 
+from ..devices import sampling_device
 from ..errors import InputError
-from ..networks.render import NetworkFrames
-from ..types import BLENDS, WarpPlan
-from ..warp.extend import OWN, extend_velocity
+from ..memory import copy_on_cpu, first_that_fits, while_memory_lasts
+from ..networks.video import Video
+from ..types import MotionField
+from ..warp.cycles import Cycles, most_cycles
+from ..warp.extend import MIN_COVERAGE, extend_velocity
 from ..warp.layers import FluidWarp
-from ..warp.sample import tiles
-from .blend import Anchor, Bands, ContrastBlend, LocalStatistics, linear_tiles, luma
-from .suit import CHANNELS
+from ..warp.plan import VideoLoader, WarpPlan
+from ..warp.restarts import cycles_raster
+from ..warp.sample import sample_planar, tiles
+from .blend import LinearBlend, Underlay, contrast_blend
+from .cycles import suitable_cycles
+from .layer_weights import CHANNELS
+from .network import TILE, NetworkFrames, working_bytes
+from .settings import BlendSettings, LoopSettings
+from .statistics import LocalStatistics, Moments, SourceStatistics, luma
 
-DEFAULT_ANCHOR = 0.8
+HALVINGS = 3
+"""How often tiles are halved where memory is short, before the CPU takes over."""
 
 
 class LoopRenderer:
-    """Renders a plan's N frames: iterate over it as often as wanted; each pass starts at frame 0.
+    """Renders the N frames of a loop: iterate over it as often as wanted; each pass starts at frame 0.
 
-    Frames are [H, W, 3] float32 in 0..1 on ``device``, every one a tensor of its own. Frame 0 is the picture itself,
-    and pixels outside the mask are the picture's, bit for bit, in every frame. Frame N would equal frame 0 and is not
-    produced. blend: 'contrast' keeps the texture's contrast through the cross-fade, 'linear' is the published one.
-    anchor (0..1, for 'contrast'): how much the scene's large shapes stay in place while the texture flows: near 1
-    for streams and falls, 0 where shapes themselves drift (clouds, smoke).
-    A plan with a video network is rendered by it, on the device it is on; blend and anchor have no effect then.
-    Memory: a few copies of the fluid's pixels, whatever N is.
+    Frames are [H, W, 3] float32 in 0..1 on ``device`` (:func:`t2c_core.devices.sampling_device`), every one a tensor of
+    its own. Frame 0 is the image itself, and pixels outside the mask are the image's, bit for bit, in every frame.
+    Frame N would equal frame 0 and is not produced. The arguments are those of :class:`t2c_core.warp.plan.WarpPlan`; a
+    video ``network`` renders on the device it is on, and blend and anchor have no effect then. coverage: gather it
+    while rendering, which costs far less than afterwards. Raises InputError for shapes that do not fit.
+    Memory: a few copies of the fluid's pixels, whatever N is. Where a device has not enough for a frame, smaller tiles
+    and then the CPU render it and the others; frames are on the CPU then.
     """
 
     def __init__(
         self,
-        plan: WarpPlan,
-        blend: str = "contrast",
-        device: torch.device | str = "cpu",
+        image: torch.Tensor,
+        flow: MotionField,
+        settings: LoopSettings = LoopSettings(),
         *,
-        anchor: float = DEFAULT_ANCHOR,
+        metric: torch.Tensor | None = None,
+        network: VideoLoader | None = None,
+        coverage: bool = False,
+        device: torch.device | str = "cpu",
     ) -> None:
-        if blend not in BLENDS:
-            raise InputError("blend", f"is '{blend}'; choose one of {', '.join(BLENDS)}.")
-        if not 0.0 <= anchor <= 1.0:
-            raise InputError("anchor", f"is {anchor}; it must lie between 0 and 1.")
-        self.plan, self.blend, self.anchor, self.device = plan, blend, anchor, torch.device(device)
+        self.plan = WarpPlan(image, flow, settings, metric, network)
+        self.settings, self.device = settings, sampling_device(device)
+        self._with_coverage = coverage
+        self._level = 0
         self._warp: FluidWarp | None = None
         self._coverage: torch.Tensor | None = None
 
+    @classmethod
+    def from_plan(
+        cls,
+        plan: WarpPlan,
+        blend: BlendSettings = BlendSettings(),
+        device: torch.device | str = "cpu",
+        *,
+        frames: int | None = None,
+        coverage: bool = False,
+    ) -> LoopRenderer:
+        """A renderer of what a T2C_WARP socket carries; ``frames``: another length than the plan's."""
+        length = plan.settings.frames if frames is None else frames
+        settings = LoopSettings(**{**vars(plan.settings), **vars(blend), "frames": length})
+        shared = {"metric": plan.metric, "network": plan.network, "coverage": coverage, "device": device}
+        return cls(plan.image, plan.flow, settings, **shared)
+
     def __len__(self) -> int:
-        return self.plan.frames
+        return self.settings.frames
 
     @property
     def warp(self) -> FluidWarp:
         """The plan made ready on the device (made on first use)."""
         if self._warp is None:
-            self._warp = FluidWarp(self.plan, self.device)
+            self._warp = FluidWarp(self.plan, self.device, self.cycles())
         return self._warp
 
+    def cycles(self) -> Cycles | None:
+        """How often every fluid pixel restarts within the loop; None: the published single cross-fade."""
+        if self.settings.cycles == "auto":
+            return suitable_cycles(self.plan, self.device)
+        number = min(int(self.settings.cycles), most_cycles(len(self)))
+        return None if number == 1 else Cycles.even(int((self.plan.flow.mask > 0).sum()), number, self.device)
+
     def __iter__(self) -> Iterator[torch.Tensor]:
-        picture = self.plan.picture[0].float().to(self.device)
+        return while_memory_lasts(self._levels(), lambda level, first: self._frames(first), "rendering", "image")
+
+    def _levels(self) -> Iterator[int]:
+        """How often memory ran out so far, once more with every step."""
+        for level in range(self._level, HALVINGS + 2):
+            if level != self._level:
+                self._level, self._warp = level, None
+                self.device = torch.device("cpu") if self._on_cpu else self.device
+            yield level
+
+    @property
+    def _halvings(self) -> int:
+        return min(self._level, HALVINGS)
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self._level > HALVINGS
+
+    def _frames(self, first: int) -> Iterator[torch.Tensor]:
         if self.plan.network is not None:
-            yield from self._decoded(picture)
+            yield from self._decoded(self.plan.network, first)
             return
-        yield picture.clone()
+        image = self.plan.image[0].float().to(self.device)
         if self._still():
-            for _ in range(1, len(self)):
-                yield picture.clone()
+            for _ in range(first, len(self)):
+                yield image.clone()
             return
+        if first == 0:
+            yield image.clone()
         warp = self.warp
-        alpha = warp.of_fluid(self.plan.flow.mask[0].float())
-        source = warp.of_fluid(picture)
-        blend, along = linear_tiles, None
-        if self.blend == "contrast":
-            statistics = LocalStatistics(warp.positions, warp.height, warp.width)
-            anchor = Anchor(source, statistics, self.anchor) if self.anchor else None
-            along = self._along(anchor or statistics(source))
-            blend = ContrastBlend(statistics, anchor, len(source))
-        frames = warp.tiled_layers(warp.texture, along)
-        next(frames)
-        for layers in frames:
-            fluid = blend(layers)
-            frame = picture.clone()
-            for tile in tiles(len(source), self.device):
-                colours = torch.lerp(source[tile], fluid(tile), alpha[tile]).clamp_(0, 1)
-                frame.view(-1, 3).index_copy_(0, warp.indices[tile], colours)
+        alpha = warp.of_fluid(self.plan.flow.mask[0].float())[0]
+        source = warp.of_fluid(image)
+        under = Underlay(source, alpha, warp.indices, tiles(len(alpha), alpha.device, self._halvings))
+        blend, aux = LinearBlend(), None
+        if self.settings.blend == "contrast":
+            statistics = LocalStatistics(warp.positions, warp.height, warp.width, self._halvings)
+            anchor = SourceStatistics(source, statistics, self.settings.anchor) if self.settings.anchor else None
+            aux = self._aux(anchor or statistics(source))
+            blend = contrast_blend(statistics, anchor, source.shape[1], self._layer_angle(statistics))
+        # A pass that was begun with other tiles has not gathered all of it.
+        least = torch.ones_like(alpha) if self._with_coverage and first == 0 else None
+        frames = warp.tiled_layers(warp.texture, aux, least)
+        for layers in islice(frames, max(first, 1), None):
+            frame = image.clone()
+            blend.compose(layers, under, frame)
             yield frame
             del frame
+        if least is not None:
+            self._coverage = self._coverage_raster(least)
 
-    def _decoded(self, picture: torch.Tensor) -> Iterator[torch.Tensor]:
-        """The network's frames in the fluid, the picture elsewhere; the first one too, or the loop would jump there."""
-        mask = self.plan.flow.mask[0, :, :, None].float().to(self.device)
-        for frame in NetworkFrames(self.plan, self.plan.network, self.device):
-            yield frame if self.plan.network_still else torch.lerp(picture, frame, mask)
+    def _decoded(self, loader: VideoLoader, first: int) -> Iterator[torch.Tensor]:
+        """The network's frames in the fluid, the image elsewhere; the first one too, or the loop would jump there."""
+        network, device = loader(working_bytes(*self.plan.flow.size))
+        if not isinstance(network, Video):
+            raise InputError("network", f"is a {type(network).__name__}.", "A loop is rendered by the network 'video'.")
+        if self._on_cpu:
+            network, device = copy_on_cpu(network), torch.device("cpu")
+        image = self.plan.image[0].float().to(device)
+        mask = self.plan.flow.mask[0, :, :, None].float().to(device)
+        cycles, indices = self.cycles(), torch.nonzero(self.plan.flow.mask[0].reshape(-1) > 0).reshape(-1)
+        raster = None if cycles is None else cycles_raster(cycles, indices, *self.plan.flow.size)
+        for frame in NetworkFrames(self.plan, network, device, raster, first=first, tile=TILE >> self._halvings):
+            yield frame if self.settings.network_still else torch.lerp(image, frame, mask)
+
+    def _layer_angle(self, statistics: LocalStatistics) -> torch.Tensor | None:
+        """acos [M] of the correlation of the two layers in mid-cycle; None for the single long cross-fade."""
+        if self.warp.restarts is None:
+            return None
+        layers = (
+            sample_planar(self.warp.texture, p, mode="bicubic", outside="mirror")
+            for p in self.warp.restarts.mid_cycle()
+        )
+        return statistics.layer_angle(*(luma(colours) for colours in layers))
 
     def _still(self) -> bool:
         """Whether nothing moves at all."""
         moving = (self.plan.flow.mask > 0)[:, None] & (self.plan.flow.velocity != 0)
-        return self.plan.speed == 0 or not bool(moving.any())
+        return self.settings.speed == 0 or not bool(moving.any())
 
-    def _along(self, place: Anchor | Bands) -> torch.Tensor:
+    def _aux(self, place: SourceStatistics | Moments) -> torch.Tensor:
         """[H, W, 4]: what goes along with the colours, continued beyond the mask; there the last channel is 0."""
         warp, mask = self.warp, self.plan.flow.mask
-        along = torch.empty(warp.height, warp.width, CHANNELS, device=self.device)
-        along[..., 3] = (mask[0] > OWN).to(self.device) if (mask > OWN).any() else 1.0
-        for first, values in ((0, place.variance), (2, luma(place.mean)[:, None])):
+        aux = torch.empty(warp.height, warp.width, CHANNELS, device=self.device)
+        aux[..., 3] = (mask[0] > MIN_COVERAGE).to(self.device) if (mask > MIN_COVERAGE).any() else 1.0
+        for first, values in ((0, place.variance), (2, luma(place.mean)[None])):
             raster = torch.zeros(2, warp.height * warp.width, device=self.device)
-            raster[: values.shape[1], warp.indices] = values.T
+            raster[: len(values), warp.indices] = values
             spread = extend_velocity(raster.reshape(1, 2, warp.height, warp.width), mask)
-            along[..., first : first + values.shape[1]] = spread[0, : values.shape[1]].permute(1, 2, 0)
-        return along
+            aux[..., first : first + len(values)] = spread[0, : len(values)].permute(1, 2, 0)
+        return aux
 
     @property
     def coverage(self) -> torch.Tensor:
@@ -116,9 +191,15 @@ class LoopRenderer:
         1 = always (and everywhere outside the mask); below 1 the continued texture or a filled hole shows at times.
         """
         if self._coverage is None:
-            least = torch.ones(self.warp.height * self.warp.width, device=self.device)
-            if len(self.warp.indices):
-                for covered in self.warp.coverage():
-                    least[self.warp.indices] = torch.minimum(least[self.warp.indices], covered)
-            self._coverage = least.reshape(1, self.warp.height, self.warp.width)
+            self._coverage = first_that_fits(self._levels(), lambda level: self._least_coverage(), "coverage", "image")
         return self._coverage
+
+    def _least_coverage(self) -> torch.Tensor:
+        least = torch.ones(len(self.warp.indices), device=self.device)
+        for covered in self.warp.coverage() if len(least) else ():
+            torch.minimum(least, covered, out=least)
+        return self._coverage_raster(least)
+
+    def _coverage_raster(self, least: torch.Tensor) -> torch.Tensor:
+        raster = torch.ones(self.warp.height * self.warp.width, device=least.device)
+        return raster.index_copy_(0, self.warp.indices, least).reshape(1, self.warp.height, self.warp.width)

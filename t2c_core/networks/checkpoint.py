@@ -1,4 +1,4 @@
-"""From a file to a network: which one it is, whether it is whole, and the converted form.
+"""Checkpoints of the published networks: their kind, completeness and converted form.
 
 A converted file (.safetensors) holds our modules' own, folded weights and says so in its metadata; it loads faster, is
 about half as large in fp16 and cannot hold a program.
@@ -12,24 +12,18 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from ..weights import read_weights
-from .folding import KINDS, fold
+from ..io.weights import check_finite, read_weights, write_weights
+from .fold_batchnorm import KINDS, fold
 
 FILES = "motion-pretrained, motion-direction-pretrained and video-pretrained (latest_net_G.pth)"
 PREFIXES = ("module.", "netG.", "model.")
-FOLDED = "t2c_folded"
 
 
 def plain_names(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same weights without what DataParallel and wrappers put in front of every key."""
+    """The weights without the prefixes that DataParallel and wrappers add to every key."""
     result = dict(weights)
-    changed = True
-    while changed and result:
-        changed = False
-        for prefix in PREFIXES:
-            if all(key.startswith(prefix) for key in result):
-                result = {key.removeprefix(prefix): value for key, value in result.items()}
-                changed = True
+    while common := next((p for p in PREFIXES if result and all(key.startswith(p) for key in result)), None):
+        result = {key.removeprefix(common): value for key, value in result.items()}
     return result
 
 
@@ -47,22 +41,14 @@ def kind_of(weights: Mapping[str, torch.Tensor]) -> tuple[str, bool]:
     raise InputError("model", "is none of the paper's networks.", f"Files that work: {FILES}.")
 
 
-def check_values(weights: Mapping[str, torch.Tensor]) -> None:
-    """Raise InputError('model') for NaN, infinite or all-zero convolutions, as in files that were damaged."""
-    for key, value in weights.items():
-        if not value.is_floating_point():
-            continue
-        if not torch.isfinite(value).all():
-            raise InputError("model", f"contains NaN or infinite weights, for example in {key}.", "Get the file again.")
-        if value.ndim == 4 and not value.any():
-            raise InputError("model", f"holds only zeros in {key}.", "Get the file again.")
-
-
-def state_of(weights: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, torch.Tensor]]:
+def to_state_dict(weights: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, torch.Tensor]]:
     """(kind, state of our module) from published or converted weights. Raises InputError('model')."""
     weights = plain_names(weights)
     kind, folded = kind_of(weights)
-    check_values(weights)
+    check_finite(weights, "model")
+    empty = [key for key, value in weights.items() if value.ndim == 4 and not value.any()]
+    if empty:
+        raise InputError("model", f"holds only zeros in {empty[0]}.", "Get the file again.")
     if not folded or kind == "motion":
         return kind, fold(kind, weights)
     with torch.device("meta"):
@@ -79,7 +65,7 @@ def load_network(path: Path, dtype: torch.dtype | None = torch.float32) -> tuple
 
     Raises InputError('model') for files that are missing, damaged, incomplete or something else.
     """
-    kind, state = state_of(read_weights(path, "model"))
+    kind, state = to_state_dict(read_weights(path, "model"))
     with torch.device("meta"):
         network = KINDS[kind]()
     if dtype is not None:
@@ -93,18 +79,9 @@ def convert(source: Path, target: Path, dtype: torch.dtype = torch.float32) -> s
 
     Raises InputError('model') for the source, ('output') for a target that is no .safetensors file or the source.
     """
-    from safetensors.torch import save_file
-
-    if target.suffix.lower() != ".safetensors":
-        raise InputError("output", f"'{target.name}' must end in .safetensors.")
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError("output", f"'{target}' is the source itself.", "Give another name.")
-    kind, state = state_of(read_weights(source, "model"))
-    unfinished = target.with_name(f".{target.stem}.unfinished")
-    try:
-        tensors = {key: value.to(dtype).contiguous() for key, value in state.items()}
-        save_file(tensors, unfinished, metadata={"t2c_kind": kind, FOLDED: "1"})
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    kind, state = to_state_dict(read_weights(source, "model"))
+    tensors = {key: value.to(dtype) for key, value in state.items()}
+    write_weights(tensors, target, {"t2c_kind": kind, "t2c_folded": "1"})
     return kind

@@ -1,4 +1,4 @@
-"""motion: the flow of a masked picture and its prompt (320 M parameters)."""
+"""motion: the flow of a masked image and its prompt (320 M parameters)."""
 
 from __future__ import annotations
 
@@ -17,38 +17,72 @@ MULTIPLE = 64
 HEADS = 8
 
 
+class CrossAttention(nn.Module):
+    """Multi-head attention of the image's positions to the prompt's tokens."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_k = nn.Linear(CONTEXT, width, bias=False)
+        self.to_v = nn.Linear(CONTEXT, width, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(width, width))
+
+    def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        projected = (self.to_q(x), self.to_k(context), self.to_v(context))
+        q, k, v = (t.unflatten(2, (HEADS, -1)).transpose(1, 2) for t in projected)
+        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class GEGLU(nn.Module):
+    """value * gelu(gate), both linear in x (Shazeer 2020)."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, 2 * out)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        value, gate = self.proj(x).chunk(2, -1)
+        return value * F.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a GEGLU between them, 4 times as wide inside."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(GEGLU(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+class TransformerBlock(nn.Module):
+    """Cross-attention and a feed-forward part; there is no self-attention."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn2, self.ff = CrossAttention(width), FeedForward(width)
+
+    def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        x = x + self.attn2(self.norm2(x), context)
+        return x + self.ff(self.norm3(x))
+
+
 class TextAttention(nn.Module):
-    """Cross-attention on the prompt's 77 tokens, and a feed-forward part; there is no self-attention."""
+    """A transformer block on the prompt's 77 tokens, as a residual of a feature map."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(32, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
-        block = nn.Module()
-        block.norm2, block.norm3 = nn.LayerNorm(width), nn.LayerNorm(width)
-        block.attn2 = nn.Module()
-        block.attn2.to_q = nn.Linear(width, width, bias=False)
-        block.attn2.to_k = nn.Linear(CONTEXT, width, bias=False)
-        block.attn2.to_v = nn.Linear(CONTEXT, width, bias=False)
-        block.attn2.to_out = nn.ModuleList([nn.Linear(width, width)])
-        first = nn.Module()
-        first.proj = nn.Linear(width, 8 * width)
-        block.ff = nn.Module()
-        block.ff.net = nn.ModuleList([first, nn.Identity(), nn.Linear(4 * width, width)])
-        self.transformer_blocks = nn.ModuleList([block])
+        self.transformer_blocks = nn.ModuleList([TransformerBlock(width)])
         self.proj_out = nn.Conv2d(width, width, 1)
 
     def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        block = self.transformer_blocks[0]
         h = self.proj_in(self.norm(x)).flatten(2).transpose(1, 2)
-        attn = block.attn2
-        q, k, v = (
-            t.unflatten(2, (HEADS, -1)).transpose(1, 2)
-            for t in (attn.to_q(block.norm2(h)), attn.to_k(context), attn.to_v(context))
-        )
-        h = h + attn.to_out[0](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        value, gate = block.ff.net[0].proj(block.norm3(h)).chunk(2, -1)
-        h = h + block.ff.net[2](value * F.gelu(gate))
+        for block in self.transformer_blocks:
+            h = block(h, context)
         return x + self.proj_out(h.transpose(1, 2).unflatten(2, x.shape[-2:]))
 
 
@@ -113,10 +147,10 @@ class Motion(nn.Module):
         skips.pop()
         for k, _, doubled, norm, attention in _DECODER:
             h = F.relu(h if k == 1 else torch.cat([h, skips.pop()], 1))
-            h = _doubled(h) if doubled else h
+            h = _upsample_2x(h) if doubled else h
             h = self._attended(self._normed(getattr(self, f"dconv{k}")(h), x, norm), context, attention)
-        return torch.tanh(self.dconv8(_doubled(F.relu(torch.cat([h, skips.pop()], 1)))))
+        return torch.tanh(self.dconv8(_upsample_2x(F.relu(torch.cat([h, skips.pop()], 1)))))
 
 
-def _doubled(x: torch.Tensor) -> torch.Tensor:
+def _upsample_2x(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""motion_direction: the flow of a masked picture along a hint (15.6 M parameters)."""
+"""motion_direction: the flow of a masked image along a hint (15.6 M parameters)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .spade import Spade
+from .spade import Spade, resize_condition
 
 FILTERS = 32
 CHANNELS = 6
@@ -19,11 +19,9 @@ _ENCODER_NORMS = ("2_0", "4_0", "8_0", "8_1", "8_2", "8_3")
 _DECODER_NORMS = ("8_4", "8_5", "8_6", "8_7", "4_1", "2_1", "")
 
 
-def enlarged(x: torch.Tensor) -> torch.Tensor:
-    """Twice the size: bilinear, but channel 3 nearest. A quirk of training: features are treated like the input."""
-    twice = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    twice[:, 3:4] = F.interpolate(x[:, 3:4], scale_factor=2, mode="nearest")
-    return twice
+def _upsample_2x(x: torch.Tensor) -> torch.Tensor:
+    """Twice the size. A quirk of training: features are treated like the input, whose channel 3 is a mask."""
+    return resize_condition(x, (2 * x.shape[2], 2 * x.shape[3]))
 
 
 class MotionDirection(nn.Module):
@@ -44,7 +42,7 @@ class MotionDirection(nn.Module):
         self.dconv8 = nn.Conv2d(now, 2, 3, 1, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        skips = [self.conv1(x)]
+        skips = [self.get_submodule("conv1")(x)]
         for k in range(2, 9):
             h = getattr(self, f"conv{k}")(F.leaky_relu(skips[-1], 0.2))
             if k < 8:
@@ -52,7 +50,11 @@ class MotionDirection(nn.Module):
             skips.append(h)
         h = skips.pop()
         for k in range(1, 8):
-            h = enlarged(F.relu(h)) if k == 1 else F.relu(torch.cat([enlarged(h), enlarged(skips.pop())], 1))
+            h = (
+                _upsample_2x(F.relu(h))
+                if k == 1
+                else F.relu(torch.cat([_upsample_2x(h), _upsample_2x(skips.pop())], 1))
+            )
             h = getattr(self, f"dconv{k}")(h)
             h = getattr(self, f"spade_layer{_DECODER_NORMS[k - 1]}")(h, x)
-        return torch.tanh(self.dconv8(F.relu(torch.cat([enlarged(h), enlarged(skips.pop())], 1))))
+        return torch.tanh(self.dconv8(F.relu(torch.cat([_upsample_2x(h), _upsample_2x(skips.pop())], 1))))

@@ -9,8 +9,8 @@ from torch import nn
 HIDDEN = 128
 
 
-def resized(condition: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """The networks' input [B, C, H, W] at another size: picture and hint bilinear, the mask (channel 3) nearest."""
+def resize_condition(condition: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The networks' input [B, C, H, W] at another size: image and hint bilinear, the mask (channel 3) nearest."""
     smooth = F.interpolate(condition, size, mode="bilinear", align_corners=False)
     smooth[:, 3:4] = F.interpolate(condition[:, 3:4], size, mode="nearest")
     return smooth
@@ -26,5 +26,6 @@ class Spade(nn.Module):
         self.mlp_beta = nn.Conv2d(HIDDEN, width, 3, padding=1)
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        hidden = self.mlp_shared(resized(condition, x.shape[-2:]))
+        height, width = x.shape[-2:]
+        hidden = self.mlp_shared(resize_condition(condition, (height, width)))
         return F.instance_norm(x, eps=1e-5) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)

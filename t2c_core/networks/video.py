@@ -1,4 +1,4 @@
-"""video: features and a splatting metric of a picture, and frames decoded from splatted features (4.1 M parameters)."""
+"""video: features and a splatting metric of an image, and frames decoded from splatted features (4.1 M parameters)."""
 
 from __future__ import annotations
 
@@ -49,17 +49,23 @@ class PartialConv(nn.Module):
         self.conv = nn.Conv2d(inside, out, 3, 1, 1)
         self.full = 9.0 * inside
 
+    @property
+    def _bias(self) -> torch.Tensor:
+        assert self.conv.bias is not None
+        return self.conv.bias
+
     def forward(self, x: torch.Tensor, counted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """x [B, C, h, w] with zeros where masked, counted [B, 1, h, w] unmasked channels; output and mask [B, 1, h, w].
+        """x [B, C, h, w] with zeros where masked, counted [B, 1, h, w] float32 unmasked channels.
 
         out = ((conv(x) - c) * r + c) * m with s = sum of the counted in the window, m = clamp(s, 0, 1), r = full / s.
+        Returns out in x's dtype and m [B, 1, h, w] in float32: half precision cannot count the channels of a window.
         """
         s = F.avg_pool2d(counted, 3, 1, 1, divisor_override=1)
         mask = s.clamp(0, 1)
-        ratio = self.full / (s + 1e-8) * mask
-        bias = self.conv.bias[:, None, None]
+        ratio = self.full / s.clamp_min(1) * mask
+        bias = self._bias[:, None, None]
         # (conv without its bias) * r * m + c * m, where m is 0 or 1 and r contains it.
-        out = F.conv2d(x, self.conv.weight, None, 1, 1) * (ratio * mask) + bias * mask
+        out = F.conv2d(x, self.conv.weight, None, 1, 1) * ratio.to(x) + bias * mask.to(x)
         return out, mask
 
     def unmasked(self, x: torch.Tensor) -> torch.Tensor:
@@ -67,7 +73,7 @@ class PartialConv(nn.Module):
 
         x: [B, C, h, w], h and w at least 2.
         """
-        out, bias = self.conv(x), self.conv.bias[:, None]
+        out, bias = self.conv(x), self._bias[:, None]
         for line in (out[..., 0, 1:-1], out[..., -1, 1:-1], out[..., 1:-1, 0], out[..., 1:-1, -1]):
             line.sub_(bias).mul_(9 / 6).add_(bias)
         for y in (0, -1):
@@ -91,13 +97,13 @@ class DecoderBlock(nn.Module):
         self.shortcut = nn.Conv2d(inside, out, 1, bias=False) if resize or inside != out else nn.Identity()
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """x [B, C, h, w]; mask [B, C or 1, h, w] of 0 and 1, or None where nothing is masked."""
+        """x [B, C, h, w]; mask [B, C or 1, h, w] float32 of 0 and 1, or None where nothing is masked."""
         if mask is None:
             a, m = self.conv_b.unmasked(F.relu_(self.conv_a.unmasked(F.relu_(self.norm(x))))), None
         else:
             counted = mask.sum(1, keepdim=True) if mask.shape[1] > 1 else mask * x.shape[1]
-            a, m = self.conv_a(F.relu_(self.norm(x)) * mask, counted)
-            a, m = self.conv_b(F.relu_(a) * m, m * a.shape[1])
+            a, m = self.conv_a(F.relu_(self.norm(x)) * mask.to(x), counted)
+            a, m = self.conv_b(F.relu_(a) * m.to(a), m * a.shape[1])
         b = self.shortcut(x)
         if self.resize == "down":
             a, b = (F.avg_pool2d(t, 3, 2, 1) for t in (a, b))
@@ -109,7 +115,7 @@ class DecoderBlock(nn.Module):
 
 
 class Video(nn.Module):
-    """``encode`` once per picture, ``decode`` once per frame; H and W multiples of 4."""
+    """``encode`` once per image, ``decode`` once per frame; H and W multiples of 4."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,18 +125,22 @@ class Video(nn.Module):
             DecoderBlock(a, b, r) for a, b, r in zip(DECODER_WIDTHS, DECODER_WIDTHS[1:], RESIZE, strict=False)
         )
 
-    def encode(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features [B, 64, H, W] and metric Z [B, 1, H, W] of a picture [B, 3, H, W] in -1..1."""
-        h = picture
+    def encode(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features [B, 64, H, W] and metric Z [B, 1, H, W] of an image [B, 3, H, W] in -1..1."""
+        h = image
         for block in self.encoder:
             h = block(h)
         return h[:, :FEATURES], h[:, FEATURES:]
 
     def decode(self, features: torch.Tensor) -> torch.Tensor:
-        """A frame [B, 3, H, W] in -1..1 from splatted features, exactly 0 where nothing arrived."""
-        h, known = features, features != 0
-        # The rule on real pictures: every place gets something, and the masks say nothing.
-        mask = None if min(features.shape[-2:]) >= 8 and known.all() else known.to(features)
+        """A frame [B, 3, H, W] in -1..1 from splatted features in float32, exactly 0 where nothing arrived.
+
+        Runs in the weights' precision; what is 0 is asked of the float32 values, as small ones round to 0 in half.
+        """
+        known = features != 0
+        h = features.to(next(self.parameters()).dtype)
+        # The rule on real images: every pixel gets something, and the masks say nothing.
+        mask = None if min(features.shape[-2:]) >= 8 and known.all() else known.float()
         for block in self.decoder:
             h, mask = block(h, mask)
         return torch.tanh(h)

@@ -1,92 +1,107 @@
-"""The words this package knows: what moves, what stands, what goes up or down by itself. Lower case, both numbers."""
+"""Word lists of prompts, in lower case and both numbers, and the grammar that tells which word is meant."""
 
 from __future__ import annotations
 
+import re
 
-def listed(text: str) -> tuple[str, ...]:
-    """The words of a text in their order."""
-    return tuple(text.split())
+from ..errors import InputError
+from ..fluids import ABOVE_FAMILIES, FLUIDS, plural
 
 
-MOVING_WORDS = listed(
-    "water waters waterfall waterfalls falls river rivers stream streams creek creeks brook brooks ocean oceans sea "
-    "seas seawater lake lakes pond ponds lagoon wave waves surf tide cascade cascades rapids fountain fountains geyser "
-    "geysers whirlpool canal lava magma cloud clouds smoke steam vapor vapour fog mist haze fire fires flame flames "
-    "campfire bonfire fireplace torch torches candle candles embers rain snow snowfall snowflakes blizzard sandstorm "
-    "dust ash sparks bubbles aurora sky skies nebula galaxy lagoons canals whirlpools tides foam swell breakers "
-    "whitewater pool pools downpour drizzle storm storms tornado wildfire"
-)
+def _both_numbers(text: str) -> frozenset[str]:
+    return frozenset(form for word in text.split() for form in (word, plural(word)))
+
+
+def _words_of(*classes: str) -> frozenset[str]:
+    """The single words of classes of the table; 'a rapid river', 'in the fall': no fluids in the singular."""
+    words = " ".join(word for name in classes for word in FLUIDS[name].words if " " not in word)
+    return _both_numbers(words) - {"rapid", "fall"}
+
+
+_SWAYING = ("flag", "grass")
+MOVING_WORDS = _words_of(*(name for name in FLUIDS if name not in _SWAYING))
 """What can move in a cinemagraph."""
-
-SWAYING_WORDS = listed("flag flags banner banners streamer streamers grass grasses wheat reed reeds")
+SWAYING_WORDS = _words_of(*_SWAYING)
 """What moves in its place, and only where it was asked for: a direction or a pace may be said of it."""
-
-STILL_WORDS = listed(
-    "mountain mountains hill hills cliff cliffs rock rocks boulder boulders stone stones canyon canyons valley valleys "
-    "gorge cave caves island islands beach beaches shore coast coastline bay desert dune dunes glacier glaciers "
-    "iceberg volcano volcanoes plain plains meadow meadows field fields forest forests wood woods woodland jungle "
-    "rainforest tree trees pine pines palm palms willow birch oak bamboo bush bushes grass moss fern ferns flower "
-    "flowers leaf leaves garden gardens park path trail road roads street streets bridge bridges castle castles house "
-    "houses hut cottage cabin village villages town towns city cities skyline skyscraper building buildings tower "
-    "towers temple temples pagoda church cathedral ruin ruins lighthouse harbor harbour pier dock boat boats ship "
-    "ships sailboat canoe windmill mill barn farm fence wall dam sun sunset sunrise moon star stars rainbow horizon "
-    "night day dawn dusk twilight morning evening winter summer autumn spring landscape scenery seascape cityscape "
-    "countryside swamp marsh wetland reef waterside riverbank bank banks lakeside vineyard orchard statue gate arch "
-    "chimney chimneys factory train railway station sand ice pebbles shell shells cactus hot-spring terrace terraces "
-    "amphitheater ravine fjord cliffside hillside mountainside treehouse greenery vegetation foliage gorges bays "
-    "icebergs cove coves cape peninsula delta estuary wetlands bog tundra savanna prairie steppe plateau ridge ridges "
-    "peak peaks summit slope slopes crater oasis grotto cavern caverns ledge ledges pebble gravel mud driftwood log "
-    "logs reeds lily lilies lotus lavender sunflowers wheat heather ivy vines blossom blossoms cherry cypress "
-    "cypresses maple maples fir firs spruce cedar cedars redwoods oaks birches willows roses tulips hedge branch "
-    "branches parks paths trails huts cottages cabins mills windmills barns farms walls fences gates arches statues "
-    "lighthouses piers docks churches cathedrals pagodas shrine torii monastery palace fortress mansion chapel "
-    "pavilion gazebo lane alley square market plaza quay wharf loch gondola gondolas canoes sailboats trains factories "
-    "frost icicles moonlight sunlight shores coasts vineyards orchards people person man men woman women girl boy "
-    "child children bird birds duck ducks swan swans deer horse horses fish"
-)
-"""What else a scene is made of."""
-
-SCENE_WORDS = frozenset(MOVING_WORDS + STILL_WORDS)
-
-FALLS = frozenset(listed("waterfall waterfalls falls cascade cascades rain snow snowfall snowflakes rapids"))
-"""What goes down if nothing else is said."""
-CAN_FALL = FALLS.union(
-    listed("water waters river rivers stream streams creek creeks brook brooks lava ash fog mist dust")
-)
-RISES = frozenset(
-    listed(
-        "smoke steam vapor vapour fire fires flame flames campfire bonfire fireplace torch torches candle candles "
-        "embers sparks geyser geysers fountain fountains bubbles"
-    )
-)
-"""What goes up if nothing else is said."""
-CAN_RISE = RISES.union(listed("fog mist haze dust cloud clouds lava magma ash"))
-AIRY = frozenset(listed("cloud clouds sky skies fog mist haze smoke steam aurora dust snow ash"))
+FLUID_WORDS = MOVING_WORDS | SWAYING_WORDS
+CAN_FALL = _words_of("water", "river", "waterfall", "lava", "fog", "rain", "snow") | {"ash", "ashes"}
+CAN_RISE = _words_of("fountain", "bubble", "cloud", "fog", "smoke", "steam", "fire", "fireplace", "lava")
+AIRY = _words_of("sky", "cloud", "fog", "smoke", "steam", "snow")
 """What drifts."""
+ABOVE = _words_of(*(name for name, fluid in FLUIDS.items() if fluid.family in ABOVE_FAMILIES))
+"""What is above other things where nothing says where it is."""
 
-SKY = frozenset(
-    listed("cloud clouds sky skies smoke steam vapor vapour fog mist haze aurora storm storms rain snow nebula galaxy")
-)
-"""What is found above other things where nothing says where it is."""
-
-TRAVELLERS = frozenset(
-    listed(
-        "boat boats ship ships sailboat sailboats canoe canoes train trains car cars bus plane balloon balloons kite "
-        "bird birds duck ducks swan swans fish man men woman women person people girl boy child children dog cat horse "
-        "horses cow deer hiker runner light lights sunlight sunbeam sunbeams ray rays shadow shadows star stars sun "
-        "moon leaf leaves petal petals traffic day night darkness autumn winter spring season evening hand arm camera "
-        "viewer kids "
-        "tourists"
-    )
+NON_FLUID_MOVERS = _both_numbers(
+    "boat ship sailboat canoe train car bus plane balloon kite bird duck swan fish person people man men woman women "
+    "girl boy child children kid dog cat horse cow deer hiker runner tourist viewer light sunlight sunbeam ray shadow "
+    "star sun moon leaf leaves petal traffic day night darkness autumn winter spring season evening hand arm camera"
 )
 """What goes somewhere without flowing."""
-
-STANDING = frozenset(
-    listed(
-        "road roads path paths trail trails street streets stairs steps staircase ladder railway track tracks bridge "
-        "wall fence hill hills mountain mountains cliff cliffs tower towers castle castles temple tree trees rock "
-        "rocks island islands volcano skyscraper skyscrapers city town house houses valley building buildings rainbow "
-        "pier ladder"
-    )
+STANDING = _both_numbers(
+    "road path trail street stairs step staircase ladder railway track bridge wall fence hill mountain cliff tower "
+    "castle temple tree rock island volcano volcanoes skyscraper city town house valley building rainbow pier"
 )
 """What stands but is said to run, climb or rise."""
+VERBS_AND_NOUNS = _both_numbers(
+    "fall stream cascade wind head pass run race surge roll spray jet drop slide spring blow come climb fly rush"
+)
+"""'falls to the left' may be a place: these are verbs only right behind what moves."""
+SCENE_WORDS = (
+    MOVING_WORDS
+    | STANDING
+    | _both_numbers(
+        "boulder stone canyon gorge cave beach shore coast coastline bay desert dune glacier iceberg plain meadow "
+        "field forest wood woodland jungle rainforest pine palm willow birch oak bamboo bush grass moss fern flower "
+        "leaf leaves garden park hut cottage cabin village skyline pagoda church cathedral ruin lighthouse harbor "
+        "harbour dock boat ship sailboat canoe windmill mill barn farm dam sun sunset sunrise moon star horizon night "
+        "day dawn dusk twilight morning evening winter summer autumn spring landscape scenery seascape cityscape "
+        "countryside swamp marsh wetland reef waterside riverbank bank lakeside vineyard orchard statue gate arch "
+        "chimney factory train station sand ice pebble shell cactus hot-spring terrace amphitheater ravine fjord "
+        "cliffside hillside mountainside treehouse greenery vegetation foliage cove cape peninsula delta estuary bog "
+        "tundra savanna prairie steppe plateau ridge peak summit slope crater oasis grotto cavern ledge gravel mud "
+        "driftwood log reed lily lotus lavender sunflower wheat heather ivy vine blossom cherry cypress maple fir "
+        "spruce cedar redwood rose tulip hedge branch shrine torii monastery palace fortress mansion chapel pavilion "
+        "gazebo lane alley square market plaza quay wharf loch gondola frost icicle moonlight sunlight person people "
+        "man men woman women girl boy child children bird duck swan deer horse fish"
+    )
+)
+"""What a scene is made of."""
+
+MAX_LENGTH = 20_000
+"""Characters of a prompt. Reading takes longer by the square of its length: of the worst of this length 2 s."""
+_WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:-[A-Za-zÀ-ÿ]+)*")
+CLAUSE = re.compile(r"[,;.:!?\n]|\b(?:and|while|with)\b", re.IGNORECASE)
+_PREPOSITION = (
+    r"(?:from|over|into|onto|in|on|at|off|down|up|through|to|towards?|above|below|beneath|behind|between|among|beside|by|"
+    r"near|under|out|of|with|and|or|while|as|along|across|around|against|inside|before|after|amid|during|like|for)"
+)
+_NOUN_PHRASE = re.compile(
+    rf"[\s-]+(?:(?!{_PREPOSITION}\b)[\w-]+\s+){{0,2}}?({'|'.join(sorted(FLUID_WORDS))})\b", re.IGNORECASE
+)
+CLAUSE_END = re.compile(rf"\s*(?:$|[,;.:!?()\[\]]|(?:{_PREPOSITION}|\w+ly|hard|everywhere|again)\b)", re.IGNORECASE)
+
+
+def check_length(text: str, input: str) -> None:
+    """Raise InputError(input) for a text longer than MAX_LENGTH."""
+    if len(text) > MAX_LENGTH:
+        problem = f"has {len(text):,} characters; at most {MAX_LENGTH:,} are read."
+        raise InputError(input, problem, "Shorten it.")
+
+
+def normalize_whitespace(text: str) -> str:
+    """Single spaces, no comma twice or at an end."""
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"\s+([,;.])", r"\1", text)
+    text = re.sub(r"([,;.])(?:\s*[,;.])+", r"\1", text)
+    return text.strip(" ,;.")
+
+
+def words(text: str) -> list[tuple[str, int]]:
+    """(word in lower case, where it starts) of every word."""
+    return [(match[0].lower(), match.start()) for match in _WORD.finditer(text)]
+
+
+def noun_behind(text: str, end: int) -> str | None:
+    """'stream' for the place behind 'flowing' in 'a downwards flowing mountain stream'."""
+    match = _NOUN_PHRASE.match(text, end)
+    return match[1].lower() if match else None

@@ -1,23 +1,38 @@
-"""The scene in a prompt: its nouns, what of it moves, and the style words around it; a list of words, no model."""
+"""The scene in a prompt, told from the style words around it, and the realistic twin's prompt made of it."""
 
 from __future__ import annotations
 
 import re
 
-from .lexicon import MOVING_WORDS, SCENE_WORDS
+from ..errors import InputError
+from .directions import without_directions
+from .lexicon import MOVING_WORDS, SCENE_WORDS, check_length, normalize_whitespace, words
 
-_WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:-[A-Za-zÀ-ÿ]+)*")
+SUFFIX = "nature, bright, realistic, photography, 4k, 8k"
+"""The paper's."""
 
+_ART = (
+    r"paintings?|artwork|art|drawing|illustration|sketch|render(?:ing)?|watercolou?rs?|woodblock(?: print)?|woodcut|"
+    r"mosaic"
+)
+_STYLE = (
+    rf"{_ART}|styled?|painted|artstation|deviantart|octane|unreal engine|oil on canvas|oils?|acrylics?|gouache|"
+    r"pastels?|ink|charcoal|canvas|brush\s?strokes?|impasto|impression(?:ist|ism)|post-impressionism|cubis[tm]|"
+    r"surreal(?:ist|ism)?|expressionis[tm]|ukiyo-e|anime|manga|cartoon|comic(?: book)?|disney|pixar|ghibli|pixel|"
+    r"8-bit|low[- ]poly|vector|cyberpunk|steampunk|vaporwave|synthwave|fantasy|concept|masterpiece|trending|"
+    r"award[- ]winning|(?:best|high) quality|(?:highly |ultra[- ])?detailed|intricate|(?:hyper|photo)-?realistic|"
+    r"unsplash|film grain|\d+mm|canon|nikon|f/\d[.\d]*|resolution|nouveau|hdr|uhd|[248]k|hd|cinematic lighting|"
+    r"volumetric|bokeh|sharp focus|vivid|vibrant|colou?rful|aesthetic|stylized|abstract|minimalis[tm]|"
+    r"(?:van gogh|monet|afremov|hokusai|turner|kinkade)(?:['’]s)?|dreamy|psychedelic|pop|graffiti|stained glass|"
+    r"origami|papercut|claymation|3d"
+)
 _MEDIUM = (
-    r"(?:oil|acrylic|watercolou?r|gouache|tempera|ink|pencil|charcoal|pastel|digital|matte|fantasy|concept|abstract|"
-    r"impressionist|surrealist|cubist|expressionist|chinese|japanese|ukiyo-e|vintage|beautiful|detailed|stylized|"
-    r"minimalist|traditional|realistic|hyperrealistic|photorealistic|cinematic|animated|comic book|ink wash|"
-    r"art nouveau|art deco|3d|low[- ]poly|pixel|vector|black[- ]and[- ]white|colou?rful)"
+    rf"(?:{_STYLE}|tempera|pencil|digital|matte|chinese|japanese|vintage|beautiful|traditional|realistic|cinematic|"
+    r"animated|ink wash|art nouveau|art deco|black[- ]and[- ]white)"
 )
 _WORK = (
-    r"(?:still|painting|artwork|drawing|illustration|sketch|watercolou?r|woodblock print|woodcut|print|poster|"
-    r"rendering|render|photograph|photo|picture|image|mosaic|mural|fresco|etching|engraving|collage|"
-    r"wallpaper|art|scene|depiction|view)"
+    rf"(?:{_ART}|still|print|poster|photograph|photo|picture|image|mural|fresco|etching|engraving|collage|wallpaper|scene|"
+    r"depiction|view)"
 )
 _INTRODUCTION = re.compile(
     rf"^\s*(?:an?|the)?\s*(?:(?:(?:van|von|de|da)\s+)?[\w-]+['’]s\s+)?(?:{_MEDIUM}[\s,]+(?:and\s+)?)*{_WORK}"
@@ -34,23 +49,7 @@ _MANNER = re.compile(
 _MORE_NAMES = re.compile(rf"\s*,\s*(?:and\s+)?(?P<name>{_NAME})\s*(?=[,;.]|$)", re.IGNORECASE)
 _ARTIST = re.compile(rf",?\s*\bby\s+(?P<name>{_NAME})", re.IGNORECASE)
 _ALL_STYLE = re.compile(r"(?:[\w'’-]+\s+){0,4}(?:style|aesthetics?)", re.IGNORECASE)
-_STYLE_WORDS = re.compile(
-    r"\b(?:style|styled|painting|painted|artwork|art|artstation|deviantart|illustration|drawing|sketch|render|rendering|"
-    r"octane|unreal engine|watercolou?rs?|oil on canvas|oils?|acrylics?|gouache|pastels?|ink|charcoal|canvas|"
-    r"brush\s?strokes?|"
-    r"impasto|impression(?:ist|ism)|post-impressionism|cubis[tm]|surreal(?:ist|ism)?|expressionis[tm]|ukiyo-e|"
-    r"woodblock|woodcut|"
-    r"anime|manga|cartoon|comic(?: book)?|disney|pixar|ghibli|pixel|8-bit|low[- ]poly|vector|cyberpunk|"
-    r"steampunk|vaporwave|synthwave|"
-    r"fantasy|concept|masterpiece|trending|award[- ]winning|best quality|high quality|highly detailed|"
-    r"ultra[- ]detailed|"
-    r"intricate|detailed|hyper-?realistic|photo-?realistic|unsplash|film grain|\d+mm|canon|nikon|f/\d[.\d]*|"
-    r"resolution|nouveau|hdr|uhd|[248]k|hd|cinematic lighting|volumetric|bokeh|sharp focus|vivid|vibrant|"
-    r"colou?rful|aesthetic|"
-    r"stylized|abstract|minimalis[tm]|(?:van gogh|monet|afremov|hokusai|turner|kinkade)(?:['’]s)?|dreamy|psychedelic|"
-    r"pop|graffiti|stained glass|mosaic|origami|papercut|claymation|3d)\b",
-    re.IGNORECASE,
-)
+_STYLE_WORDS = re.compile(rf"\b(?:{_STYLE})\b", re.IGNORECASE)
 
 
 def without_syntax(prompt: str) -> str:
@@ -62,30 +61,12 @@ def without_syntax(prompt: str) -> str:
         if plain == text:
             break
         text = plain
-    return tidy(text)
-
-
-def tidy(text: str) -> str:
-    """Single spaces, no comma twice or at an end."""
-    text = re.sub(r"\s+", " ", text)
-    text = re.sub(r"\s+([,;.])", r"\1", text)
-    text = re.sub(r"([,;.])(?:\s*[,;.])+", r"\1", text)
-    return text.strip(" ,;.")
-
-
-def words(text: str) -> list[tuple[str, int]]:
-    """(word in lower case, where it starts) of every word."""
-    return [(match[0].lower(), match.start()) for match in _WORD.finditer(text)]
+    return normalize_whitespace(text)
 
 
 def scene_nouns(prompt: str) -> tuple[str, ...]:
     """The scene's nouns in their order, each once, as written in the prompt but in lower case."""
     return tuple(dict.fromkeys(word for word, _ in words(without_syntax(prompt)) if word in SCENE_WORDS))
-
-
-def moving_words(prompt: str) -> tuple[str, ...]:
-    """Those of MOVING_WORDS that occur in the prompt, in order."""
-    return tuple(word for word in scene_nouns(prompt) if word in MOVING_WORDS)
 
 
 def without_style(prompt: str) -> str:
@@ -101,11 +82,11 @@ def without_style(prompt: str) -> str:
     for part in re.split(r"[,;]|\.(?=\s|$)", text):
         part = _INTRODUCTION.sub("", part.strip())
         plain = _STYLE_WORDS.sub(" ", part)
-        if _ALL_STYLE.fullmatch(part) and not moving_words(part):
+        if _ALL_STYLE.fullmatch(part) and MOVING_WORDS.isdisjoint(scene_nouns(part)):
             continue
         if part and (plain == part or any(word in SCENE_WORDS for word, _ in words(plain))):
-            kept.append(tidy(plain) if plain != part else part)
-    return tidy(", ".join(part for part in kept if _WORD.search(part)))
+            kept.append(normalize_whitespace(plain) if plain != part else part)
+    return normalize_whitespace(", ".join(part for part in kept if words(part)))
 
 
 def _without_names(pattern: re.Pattern[str], text: str) -> str:
@@ -120,3 +101,17 @@ def _without_names(pattern: re.Pattern[str], text: str) -> str:
         while (more := _MORE_NAMES.match(text, end)) and not any(w in SCENE_WORDS for w, _ in words(more["name"])):
             end = more.end()
     return " ".join([*kept, text[end:]])
+
+
+def twin_prompt(prompt: str) -> str:
+    """The scene's nouns of a prompt and SUFFIX, no style, no direction: 'a lake, ukiyo-e' -> 'lake, nature, ...'.
+
+    If no noun is known, what is left of the prompt without style and directions stands for them. Raises
+    InputError('prompt') for an empty prompt, or one of over lexicon.MAX_LENGTH characters.
+    """
+    check_length(prompt, "prompt")
+    if not without_syntax(prompt):
+        raise InputError("prompt", "is empty.", "Write what the picture shows, or write the twin's prompt yourself.")
+    scene = without_directions(without_style(prompt))
+    subject = ", ".join(scene_nouns(scene)) or scene or without_syntax(prompt)
+    return f"{subject}, {SUFFIX}"

@@ -1,4 +1,4 @@
-"""The mask shown over its picture."""
+"""Overlays of masks and labelled regions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ..prompt.kinds import KINDS, family_of
+from ..fluids import FLUID_CLASSES, family_of
+from ..geometry import bounding_box, fit_longest_side
 from ..types import FluidRegions
+from .upsample import to_rgb
 
 HUES = {
     "water": 0.47,
@@ -32,10 +34,10 @@ def mask_overlay(image: torch.Tensor, mask: torch.Tensor, *, opacity: float = 0.
 
     image [B, H, W, 3] and mask [B, H, W] in 0..1; returns [B, H, W, 3] float32 on the CPU.
     """
-    picture, m = image.float().cpu(), mask.float().cpu()[..., None]
+    pixels, m = image.float().cpu(), mask.float().cpu()[..., None]
     tint = torch.tensor([0.10, 0.55, 1.0])
-    moving = picture * (1 - opacity) + tint * opacity
-    shown = (picture * 0.6 * (1 - m) + moving * m).clamp(0, 1).numpy().copy()
+    moving = pixels * (1 - opacity) + tint * opacity
+    shown = (pixels * 0.6 * (1 - m) + moving * m).clamp(0, 1).numpy().copy()
     for frame, alpha in zip(shown, mask.float().cpu().numpy(), strict=True):
         _outline(frame, alpha)
     return torch.from_numpy(shown)
@@ -47,19 +49,24 @@ def regions_overlay(image: torch.Tensor, regions: FluidRegions, *, opacity: floa
     image: [1, H, W, 3] in 0..1, the regions at its size. Returns [1, H, W, 3] float32 on the CPU. Texts do not cover
     each other as long as there is room.
     """
-    picture = image[0, ..., :3].float().cpu().clamp(0, 1).numpy()
-    frame = picture * np.float32(0.6)
+    pixels = to_rgb(image)
+    frame = pixels * np.float32(0.6)
     masks = [region.mask.float().cpu().numpy() for region in regions.regions]
     for region, mask in zip(regions.regions, masks, strict=True):
-        box = _around(mask > 0)
-        m, tint = mask[box][..., None], np.float32(colour_of(region.label)) * np.float32(opacity)
-        frame[box] += m * (picture[box] * np.float32(1 - opacity) + tint - frame[box])
+        box = bounding_box(mask > 0)
+        m, tint = (
+            mask[box][..., None],
+            np.array(colour_of(region.label or region.name), np.float32) * np.float32(opacity),
+        )
+        frame[box] += m * (pixels[box] * np.float32(1 - opacity) + tint - frame[box])
     for mask in masks:
         _outline(frame, mask)
     taken: list[tuple[float, float, float, float]] = []
     # Small regions first: their texts have the fewest places to go.
     for region, mask in sorted(zip(regions.regions, masks, strict=True), key=lambda pair: pair[1].sum()):
-        taken.append(_write(frame, f"{region.label} {region.score:.2f}", _middle(mask), taken))
+        taken.append(
+            _write(frame, f"{region.label} {region.score:.2f}" if region.label else region.name, _middle(mask), taken)
+        )
     return torch.from_numpy(frame.clip(0, 1))[None]
 
 
@@ -70,17 +77,9 @@ def colour_of(label: str) -> tuple[float, float, float]:
     """
     family = family_of(label)
     hue = HUES.get(family, sum(label.encode()) * 0.381966)
-    alike = [kind for kind in KINDS if family_of(kind) == family]
+    alike = [kind for kind in FLUID_CLASSES if family_of(kind) == family]
     number = alike.index(label) if label in alike else 0
     return colorsys.hsv_to_rgb((hue + 0.045 * number) % 1.0, 0.85, 0.55 if number % 2 else 1.0)
-
-
-def _around(there: np.ndarray) -> tuple[slice, slice]:
-    """The smallest box around what is true in [H, W]; an empty one without."""
-    rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
-    if not rows.size:
-        return slice(0, 0), slice(0, 0)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _outline(frame: np.ndarray, mask: np.ndarray) -> None:
@@ -89,10 +88,10 @@ def _outline(frame: np.ndarray, mask: np.ndarray) -> None:
 
 
 def _middle(mask: np.ndarray) -> tuple[int, int]:
-    """(x, y) of the place deepest inside a mask [H, W], the picture's border counting as outside."""
+    """(x, y) of the place deepest inside a mask [H, W], the image's border counting as outside."""
     solid = mask > 0.5 if (mask > 0.5).any() else mask >= mask.max()
-    scale = min(1.0, 512 / max(mask.shape))
-    size = [max(1, round(side * scale)) for side in mask.shape]
+    size = fit_longest_side(mask.shape[0], mask.shape[1], 512)
+    scale = max(size) / max(mask.shape)
     small = cv2.resize(solid.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
     inside = np.pad((small > min(0.5, 0.99 * small.max())).astype(np.uint8), 1)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
@@ -104,7 +103,7 @@ def _middle(mask: np.ndarray) -> tuple[int, int]:
 def _write(
     frame: np.ndarray, text: str, at: tuple[int, int], taken: Sequence[tuple[float, float, float, float]]
 ) -> tuple[float, float, float, float]:
-    """A line of text around a place, white with a dark edge, wholly inside the picture where it fits.
+    """A line of text around a place, white with a dark edge, wholly inside the image where it fits.
 
     taken: boxes (left, top, right, bottom) it keeps clear of where it can. Returns its own.
     """
@@ -113,7 +112,7 @@ def _write(
     font, edge = ImageFont.load_default(size), max(1, round(size / 10))
     left, top, right, bottom = font.getbbox(text, stroke_width=edge)
     x, y = _free_place((right - left, bottom - top), at, (height, width), taken)
-    # Only where the text is: a layer of the whole of a large picture would take seconds.
+    # Only where the text is: a layer of the whole of a large image would take seconds.
     y0, x0 = int(y), int(x)
     part = frame[y0 : y0 + int(bottom - top) + 2, x0 : x0 + int(right - left) + 2]
     for colour, thick in ((0.0, edge), (1.0, 0)):

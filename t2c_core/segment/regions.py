@@ -1,4 +1,4 @@
-"""Regions of kinds, brought in line with the mask that is used in the end."""
+"""Label maps of fluid regions, and their restriction to a mask."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..nearest import nearest_inside
+from ..geometry import nearest_inside
 from ..types import FluidRegions
 
 
@@ -19,13 +19,13 @@ def union(regions: FluidRegions) -> torch.Tensor:
     return torch.stack([region.mask for region in regions.regions]).amax(0, keepdim=True)
 
 
-def owners(regions: FluidRegions, height: int, width: int) -> np.ndarray:
-    """int32 [H, W]: the number of the region each pixel belongs to; pixels in none belong to the nearest one.
+def label_map(regions: FluidRegions, height: int, width: int) -> np.ndarray:
+    """Label map int32 [H, W]: the index of each pixel's region; outside all of the nearest one.
 
     Raises InputError('regions') if there are none, or if they are of another size.
     """
-    if union(regions).shape[-2:] != (height, width):
-        size = regions.size
+    size = tuple(union(regions).shape[-2:])
+    if size != (height, width):
         raise InputError(
             "regions",
             f"are {size[1]}x{size[0]}, the image {width}x{height}.",
@@ -38,13 +38,12 @@ def owners(regions: FluidRegions, height: int, width: int) -> np.ndarray:
     return found.reshape(-1)[nearest_inside(inside)]
 
 
-def within(regions: FluidRegions, mask: torch.Tensor) -> FluidRegions:
-    """The regions divided anew over a mask [1, H, W] in 0..1 that grew, shrank or became soft since they were found.
+def restrict_to_mask(regions: FluidRegions, mask: torch.Tensor) -> FluidRegions:
+    """Partition of a mask [1, H, W] in 0..1 by the label map of the regions; empty regions go.
 
-    Every place of the mask belongs to the region it lay in, or else to the nearest; regions with nothing left go.
-    Together they are the mask. Raises InputError('regions') as `owners` does.
+    Their masks sum to the mask. Raises InputError('regions') as `label_map` does.
     """
-    of = torch.from_numpy(owners(regions, *mask.shape[-2:]))
+    labels = torch.from_numpy(label_map(regions, *mask.shape[-2:]))
     values = mask[0].float().cpu()
-    parts = [replace(region, mask=values * (of == number)) for number, region in enumerate(regions.regions)]
+    parts = [replace(region, mask=values * (labels == number)) for number, region in enumerate(regions.regions)]
     return FluidRegions(tuple(part for part in parts if (part.mask > 0).any()))

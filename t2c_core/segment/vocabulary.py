@@ -1,4 +1,4 @@
-"""Words that say what moves, and finding them among the words of a prompt."""
+"""Vocabularies of fluids, and their matches among the words of a prompt."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..errors import InputError
-from ..prompt.kinds import plain, singular
+from ..fluids import normalize, singular
 from ..prompt.scene import MOVING_WORDS
 
 DEFAULT_VOCABULARY = "water, waterfall, river, ocean, lake, sea"
@@ -21,11 +21,13 @@ _STOP_WORDS = frozenset(
 
 def parse_vocabulary(text: str) -> tuple[str, ...]:
     """The entries of a list such as "water, river; sea", singular, each once. Empty text: all words for what moves."""
-    entries = [plain(entry) for entry in re.split(r"[,;\n]", text)]
-    return tuple(dict.fromkeys(entry for entry in entries if entry)) or tuple(map(singular, MOVING_WORDS))
+    entries = [normalize(entry) for entry in re.split(r"[,;\n]", text)]
+    return tuple(dict.fromkeys(entry for entry in entries if entry)) or tuple(
+        dict.fromkeys(map(singular, sorted(MOVING_WORDS)))
+    )
 
 
-def matching(words: Sequence[str], vocabulary: Sequence[str]) -> list[int]:
+def match_indices(words: Sequence[str], vocabulary: Sequence[str]) -> list[int]:
     """Positions in ``words`` that belong to an entry of the vocabulary; an entry of several words needs them in a row.
 
     Raises InputError('vocabulary') if there are none, naming the words there are.
@@ -45,6 +47,6 @@ def matching(words: Sequence[str], vocabulary: Sequence[str]) -> list[int]:
     return sorted(found)
 
 
-def telling(words: Sequence[str]) -> list[int]:
-    """Positions of the words that mean something by themselves: not 'a', 'of', 'the' ..."""
+def content_word_indices(words: Sequence[str]) -> list[int]:
+    """Indices of the content words: no stop words such as 'a', 'of', 'the'."""
     return [i for i, word in enumerate(words) if word not in _STOP_WORDS]

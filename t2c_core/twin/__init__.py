@@ -1,1 +1,1 @@
-"""Two pixel-aligned pictures: an artistic one and its realistic twin."""
+"""Two pixel-aligned images: an artistic one and its realistic twin."""

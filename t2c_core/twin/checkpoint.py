@@ -1,47 +1,56 @@
-"""Single-file Stable Diffusion checkpoints in the original layout: what their shapes say.
+"""Family, prediction type and network configurations of single-file Stable Diffusion checkpoints.
 
-Everything about a network is told by the shapes of its weights, so files of any width load. Names are turned into
-diffusers' by diffusers' own tables.
+All are inferred from the names and shapes of the weights, so files of any width load.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from ..errors import InputError
+from ..io.weights import check_finite
 
 FAMILIES = "Stable Diffusion 1.x, 2.x and XL"
+WORKS = f"Families that work here: {FAMILIES} (base models). Flux, SD 3, Qwen-Image and others work in ComfyUI."
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 CLIP_1 = "cond_stage_model.transformer."
 CLIP_2 = "cond_stage_model.model."
 XL_1, XL_2 = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
 Weights = Mapping[str, torch.Tensor]
+_OTHER_KINDS = {
+    r"lora_|\.lora": "a LoRA",
+    r"double_blocks\.": "a Flux model",
+    r"joint_blocks\.": "an SD3 model",
+    r"^(decoder|encoder|first_stage_model)\.": "a VAE",
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The networks of one model. family: 'sd1', 'sd2' or 'sdxl'; texts: one text encoder, two for XL."""
+
+    family: str
+    unet: Any
+    vae: Any
+    texts: Sequence[Any]
+    prediction: str
 
 
 def family_of(weights: Weights) -> str:
-    """'sd1', 'sd2' or 'sdxl'. Raises InputError('checkpoint') that says what the file is instead."""
-    works = f"Families that work: {FAMILIES} (base models, with CLIP and VAE in the file)."
+    """'sd1', 'sd2' or 'sdxl'. Raises InputError('checkpoint') that names the kind of any other file."""
     first = weights.get(f"{UNET}input_blocks.0.0.weight")
     if first is None:
-        kind = "no checkpoint of a UNet"
-        for part, name in (
-            (r"lora_|\.lora", "a LoRA"),
-            (r"double_blocks\.", "a Flux model"),
-            (r"joint_blocks\.", "an SD3 model"),
-            (r"^(decoder|encoder|first_stage_model)\.", "a VAE"),
-        ):
-            if any(re.search(part, key) for key in weights):
-                kind = name
-                break
-        raise InputError("checkpoint", f"is {kind}.", works)
+        kinds = (kind for pattern, kind in _OTHER_KINDS.items() if any(re.search(pattern, key) for key in weights))
+        raise InputError("checkpoint", f"is {next(kinds, 'no checkpoint of a UNet')}.", WORKS)
     if first.shape[1] != 4:
-        raise InputError("checkpoint", f"takes {first.shape[1]} channels: an inpainting or editing model.", works)
-    missing = [name for prefix, name in ((VAE, "VAE"),) if not any(key.startswith(prefix) for key in weights)]
+        raise InputError("checkpoint", f"takes {first.shape[1]} channels: an inpainting or editing model.", WORKS)
+    missing = [] if any(key.startswith(VAE) for key in weights) else ["VAE"]
     if any(key.startswith(XL_2) for key in weights) and any(key.startswith(XL_1) for key in weights):
         family = "sdxl"
     elif any(key.startswith(CLIP_2) for key in weights):
@@ -49,19 +58,17 @@ def family_of(weights: Weights) -> str:
     elif any(key.startswith(CLIP_1) for key in weights):
         family = "sd1"
     elif any(key.startswith("conditioner.embedders.0.model.") for key in weights):
-        raise InputError("checkpoint", "is the refiner of Stable Diffusion XL.", works)
+        raise InputError("checkpoint", "is the refiner of Stable Diffusion XL.", WORKS)
     else:
         family = ""
         missing.append("text encoder")
     if missing:
-        raise InputError("checkpoint", f"holds no {' and no '.join(missing)}.", works)
-    broken = [key for key, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
-    if broken:
-        raise InputError("checkpoint", f"contains NaN or infinite weights, for example in {broken[0]}.")
+        raise InputError("checkpoint", f"holds no {' and no '.join(missing)}.", WORKS)
+    check_finite(weights, "checkpoint")
     return family
 
 
-def predicts(weights: Weights, family: str) -> str:
+def infer_prediction_type(weights: Weights, family: str) -> str:
     """'epsilon' or 'v_prediction'. XL files say so; in 2.x a layer norm's bias is spread wider in v-models."""
     if family == "sdxl":
         return "v_prediction" if "v_pred" in weights else "epsilon"
@@ -80,12 +87,8 @@ def unet_config(weights: Weights, family: str) -> dict[str, Any]:
     """Arguments of diffusers' UNet2DConditionModel for these weights."""
     convolutions = re.compile(re.escape(UNET) + r"input_blocks\.(\d+)\.0\.in_layers\.2\.weight")
     widths = {int(m[1]): value.shape[0] for key, value in weights.items() if (m := convolutions.fullmatch(key))}
-    downs = [
-        int(m[1])
-        for key in weights
-        if (m := re.fullmatch(re.escape(UNET) + r"input_blocks\.(\d+)\.0\.op\.weight", key))
-    ]
-    starts = [1, *[i + 1 for i in sorted(downs)]]
+    downsampler = re.compile(re.escape(UNET) + r"input_blocks\.(\d+)\.0\.op\.weight")
+    starts = [1, *sorted(int(m[1]) + 1 for key in weights if (m := downsampler.fullmatch(key)))]
     depths = [_transformers(weights, f"input_blocks.{i}") for i in starts]
     heads = [8] * len(starts) if family == "sd1" else [max(1, widths[i] // 64) for i in starts]
     context = next(v.shape[1] for k, v in weights.items() if k.startswith(UNET) and k.endswith("attn2.to_k.weight"))

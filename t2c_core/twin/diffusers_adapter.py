@@ -1,4 +1,4 @@
-"""The lockstep on a diffusers UNet2DConditionModel: attention processors and one forward hook."""
+"""Joint sampling with a diffusers UNet2DConditionModel: attention processors and one forward hook."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .blocks import AttentionBlock, BlockChoice, Site, choose_blocks
-from .exchange import FeatureExchange
+from .feature_injection import FeatureInjector
+from .joint_sampling import Denoiser
+from .layers import AttentionBlock, InjectionLayers, LayerId, choose_layers
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Conditioning:
     added: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
-def _numbered(unet: torch.nn.Module) -> Iterator[tuple[str, AttentionBlock, torch.nn.Module]]:
+def _attention_blocks(unet: Any) -> Iterator[tuple[str, AttentionBlock, Any]]:
     """('input' | 'output', block under its LDM number, its Transformer2DModel) of every block with attention."""
     per_level = unet.config.layers_per_block
     if not isinstance(per_level, int):
@@ -40,17 +41,16 @@ def _numbered(unet: torch.nn.Module) -> Iterator[tuple[str, AttentionBlock, torc
                 yield side, AttentionBlock(index, level, len(transformer.transformer_blocks)), transformer
 
 
-def blocks_of(unet: torch.nn.Module) -> BlockChoice:
-    """The blocks chosen for this UNet. Raises ValueError for one that has no decoder to inject into."""
-    found = list(_numbered(unet))
-    return choose_blocks(
-        [block for side, block, _ in found if side == "input"], [block for side, block, _ in found if side == "output"]
-    )
+def injection_layers(unet: Any) -> InjectionLayers:
+    """The layers chosen for this UNet. Raises ValueError for one that has no decoder to inject into."""
+    blocks = list(_attention_blocks(unet))
+    encoder = [block for side, block, _ in blocks if side == "input"]
+    return choose_layers(encoder, [block for side, block, _ in blocks if side == "output"])
 
 
 @dataclass
 class _Call:
-    """What the processors must know of the UNet call at hand."""
+    """Roles of the batch and latent size (h, w) of the UNet call at hand."""
 
     roles: Sequence[str] = ()
     size: tuple[int, int] = (0, 0)
@@ -64,10 +64,10 @@ class _Call:
 
 
 class _Processor:
-    """Attention as diffusers computes it, with queries and keys shown to (and taken from) the exchange."""
+    """Attention as diffusers computes it, whose queries and keys pass through the injector."""
 
-    def __init__(self, exchange: FeatureExchange, call: _Call, site: Site, level: int) -> None:
-        self.exchange, self.call, self.site, self.level = exchange, call, site, level
+    def __init__(self, injector: FeatureInjector, call: _Call, layer: LayerId, level: int) -> None:
+        self.injector, self.call, self.layer, self.level = injector, call, layer, level
 
     def __call__(
         self,
@@ -80,11 +80,8 @@ class _Processor:
         text = encoder_hidden_states
         context = hidden_states if text is None else text
         q, k, v = attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)
-        seen = (self.site, q, k, attn.heads, self.call.roles, self.call.grid(self.level))
-        if text is None:
-            q, k = self.exchange.self_attention(*seen)
-        else:
-            self.exchange.cross_attention(*seen)
+        grid = self.call.grid(self.level)
+        q, k = self.injector.attention(self.layer, q, k, attn.heads, self.call.roles, grid, cross=text is not None)
         q, k, v = (t.unflatten(2, (attn.heads, -1)).transpose(1, 2) for t in (q, k, v))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask)
         mixed = mixed.transpose(1, 2).flatten(2).to(hidden_states.dtype)
@@ -92,96 +89,76 @@ class _Processor:
 
 
 @contextlib.contextmanager
-def _hooked(unet: torch.nn.Module, exchange: FeatureExchange, call: _Call) -> Iterator[None]:
-    """Put the processors and the hook in place for the time of the context; leaves the UNet as it was."""
+def _hooked(unet: Any, injector: FeatureInjector, call: _Call) -> Iterator[None]:
+    """Attention processors and the forward hook, for the time of the context; leaves the UNet as it was."""
     before = dict(unet.attn_processors)
-    chosen = dict(before)
+    processors = dict(before)
     names = {module: name for name, module in unet.named_modules()}
-    for side, block, transformer in _numbered(unet):
+    for side, block, transformer in _attention_blocks(unet):
         for k, inner in enumerate(transformer.transformer_blocks):
-            site = (side, block.index, k)
-            if site in exchange.blocks.watched:
-                chosen[f"{names[inner.attn1]}.processor"] = _Processor(exchange, call, site, block.level)
-            if site in exchange.blocks.words:
-                chosen[f"{names[inner.attn2]}.processor"] = _Processor(exchange, call, site, block.level)
-    level, layer = divmod(exchange.blocks.feature, unet.config.layers_per_block + 1)
-    convolution = unet.up_blocks[level].resnets[layer].conv2
-    hook = convolution.register_forward_hook(lambda _m, _i, output: exchange.feature(output, call.roles))
+            layer = (side, block.index, k)
+            if layer in injector.layers.hooked:
+                processors[f"{names[inner.attn1]}.processor"] = _Processor(injector, call, layer, block.level)
+            if layer in injector.layers.cross:
+                processors[f"{names[inner.attn2]}.processor"] = _Processor(injector, call, layer, block.level)
+    u, r = divmod(injector.layers.feature, unet.config.layers_per_block + 1)
+    convolution = unet.up_blocks[u].resnets[r].conv2
+    hook = convolution.register_forward_hook(lambda _m, _i, output: injector.feature(output, call.roles))
     try:
-        unet.set_attn_processor(chosen)
+        unet.set_attn_processor(processors)
         yield
     finally:
         hook.remove()
         unet.set_attn_processor(before)
 
 
-class DiffusersDenoiser:
-    """`lockstep.Denoiser` over a diffusers UNet; use as a context manager, which hooks the UNet and unhooks it again.
+class DiffusersDenoiser(Denoiser):
+    """The denoiser of a diffusers UNet; a context manager that hooks the UNet and unhooks it again.
 
     prompts: the Conditioning of 'uncond', 'cond' (artistic), 'negative' and 'twin'.
     table: sigmas [T] of the training steps. prediction: 'epsilon' or 'v_prediction'.
-    together: whether prompts are computed in one batch, or one after the other, which needs less memory.
     """
 
     def __init__(
         self,
-        unet: torch.nn.Module,
+        unet: Any,
         prompts: Mapping[str, Conditioning],
         table: torch.Tensor,
-        exchange: FeatureExchange,
+        injector: FeatureInjector,
         *,
         prediction: str = "epsilon",
-        together: bool = True,
     ) -> None:
-        self.unet, self.prompts, self.table, self.exchange = unet, prompts, table, exchange
-        self.prediction, self.together = prediction, together
+        self.unet, self.prompts, self.table, self.injector = unet, prompts, table, injector
+        self.prediction = prediction
         self._call = _Call()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> DiffusersDenoiser:
-        self._stack.enter_context(_hooked(self.unet, self.exchange, self._call))
+        self._stack.enter_context(_hooked(self.unet, self.injector, self._call))
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def source(self, x: torch.Tensor, sigma: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self._predict(x, sigma, {"uncond": "uncond", "cond": "cond"})
-
-    def twin(self, x: torch.Tensor, sigma: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self._predict(x, sigma, {"negative": "negative", "uncond": "uncond", "cond": "twin"})
-
-    def alone(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """The prediction of the artistic prompt without guidance, as inversion needs it. Call it outside of steps."""
-        return self._predict(x, sigma, {"cond": "cond"})[0]
-
-    def _predict(self, x: torch.Tensor, sigma: torch.Tensor, roles: Mapping[str, str]) -> tuple[torch.Tensor, ...]:
-        batches = [list(roles)] if self.together else [[role] for role in roles]
-        return tuple(x0 for batch in batches for x0 in self._batch(x, sigma, batch, [roles[r] for r in batch]))
-
     @torch.no_grad()
-    def _batch(
-        self, x: torch.Tensor, sigma: torch.Tensor, roles: Sequence[str], prompts: Sequence[str]
-    ) -> tuple[torch.Tensor, ...]:
-        self._call.roles, self._call.size = roles, tuple(x.shape[-2:])
+    def predict(self, x: torch.Tensor, sigma: torch.Tensor, prompts: Mapping[str, str]) -> tuple[torch.Tensor, ...]:
+        self._call.roles, self._call.size = list(prompts), (x.shape[-2], x.shape[-1])
+        conditionings = [self.prompts[name] for name in prompts.values()]
         timestep = int((self.table.to(sigma) - sigma).abs().argmin())
-        norm = (1.0 + sigma**2).sqrt()
-        given = [self.prompts[name] for name in prompts]
-        many = len(x)
 
-        def stacked(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-            return torch.cat([p.expand(many, *p.shape[1:]) for p in parts]).to(x.device, self.unet.dtype)
+        def batch(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+            return torch.cat([t.expand(len(x), *t.shape[1:]) for t in tensors]).to(x.device, self.unet.dtype)
 
-        added = {key: stacked([g.added[key] for g in given]) for key in given[0].added}
+        added = {key: batch([c.added[key] for c in conditionings]) for key in conditionings[0].added}
         out = self.unet(
-            torch.cat([x / norm] * len(roles)).to(self.unet.dtype),
+            torch.cat([x / (1.0 + sigma**2).sqrt()] * len(prompts)).to(self.unet.dtype),
             timestep,
-            stacked([g.context for g in given]),
+            batch([c.context for c in conditionings]),
             added_cond_kwargs=added or None,
         ).sample.to(x)
-        return tuple(self._clean(x, part, sigma) for part in out.chunk(len(roles)))
+        return tuple(self._x0(x, predicted, sigma) for predicted in out.chunk(len(prompts)))
 
-    def _clean(self, x: torch.Tensor, predicted: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def _x0(self, x: torch.Tensor, predicted: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """x0 of a prediction of noise, or of v (Salimans & Ho 2022)."""
         if self.prediction == "v_prediction":
             return x / (1.0 + sigma**2) - predicted * sigma / (1.0 + sigma**2).sqrt()

@@ -1,30 +1,29 @@
-"""Twins from prompts with diffusers' networks: the lockstep from noise or an inverted picture to pixels."""
+"""Twins from prompts with diffusers' networks: joint sampling from noise or an inverted image to pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from ..errors import InputError
+from ..memory import first_that_fits
 from ..types import Attention
-from .diffusers_adapter import DiffusersDenoiser, blocks_of
-from .exchange import FeatureExchange
-from .load import DiffusionModels, decode, encode_picture, prompts_of, words_of
-from .lockstep import TwinStep, end_latent, invert, twin_steps
-from .observe import AttentionObserver
-from .schedule import ddim_timesteps, sampling_sigmas
+from .attention_store import AttentionStore
+from .diffusers_adapter import DiffusersDenoiser, injection_layers
+from .feature_injection import FeatureInjector
+from .joint_sampling import sample_twins
+from .load import DiffusionModels, decode, encode_image, encode_text, on_devices, prompt_words
+from .padding import LATENT_SCALE, check_size, pad_image
+from .prompts import TwinPrompts
+from .schedule import ddim_schedule
 from .settings import TwinSettings
-
-LATENT_SCALE = 8
-"""Pixels in a latent pixel, along each side."""
 
 
 @dataclass(frozen=True)
 class Twins:
-    """artistic, realistic: [1, H, W, 3] float32 in 0..1, of the same size and layout."""
+    """artistic, realistic: [1, H, W, 3] float32 in 0..1, of the same size and layout. attention: the artistic one's."""
 
     artistic: torch.Tensor
     realistic: torch.Tensor
@@ -33,57 +32,55 @@ class Twins:
 
 def generate_twins(
     models: DiffusionModels,
-    texts: Mapping[str, str],
-    settings: TwinSettings,
+    prompts: TwinPrompts,
+    settings: TwinSettings = TwinSettings(),
     *,
-    size: tuple[int, int] = (512, 512),
+    image: torch.Tensor | None = None,
+    size: tuple[int, int] | None = None,
     seed: int = 0,
-    picture: torch.Tensor | None = None,
-    on_step: Callable[[int], None] = lambda done: None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Twins:
-    """Paint an artistic picture and its twin.
+    """Sample an artistic image and its realistic twin.
 
-    texts: prompts by role: 'uncond', 'cond' (artistic), 'negative' and 'twin'. size: (height, width) in pixels,
-    multiples of 8. seed: of the noise, drawn on the CPU. picture: [1, H, W, 3], becomes the artistic one unchanged and
-    is inverted instead of noise; size does not count then. on_step(done) is called after every step.
-    Raises InputError for sizes that cannot be and for latents that are not finite.
+    image: [1, H, W, 3] float32 in 0..1, becomes the artistic one unchanged and is inverted instead of noise; size and
+    seed do not count then. size: (height, width) in pixels, multiples of 8; None: the model's own. seed: of the noise,
+    drawn on the CPU. on_step(done, total) is called after every step.
+    Where a device has not enough memory the CPU takes over. Raises InputError('width'), ('height') or ('image') for
+    sizes that cannot be, ('prompt') for an empty one, ('dtype' or 'checkpoint') for latents that are not finite.
     """
-    for name, value in zip(("height", "width"), size, strict=True):
-        if picture is None and (value % LATENT_SCALE or value < 64):
-            raise InputError(name, f"is {value}; it must be a multiple of {LATENT_SCALE} and at least 64.")
-    latent = None
-    if picture is not None:
-        h, w = picture.shape[1:3]
-        if min(h, w) < LATENT_SCALE:
-            raise InputError("picture", f"is {w}x{h}; both sides need at least {LATENT_SCALE} pixels.")
-        padded = F.pad(picture.movedim(-1, 1), (0, -w % LATENT_SCALE, 0, -h % LATENT_SCALE), mode="reflect")
-        latent = encode_picture(models, padded.movedim(1, -1))
-        size = (padded.shape[2], padded.shape[3])
+    padded = None if image is None else pad_image(image)
+    if padded is not None:
+        size = (padded.shape[1], padded.shape[2])
+    else:
+        size = size or (models.native_size, models.native_size)
+        check_size(*size)
+    texts = prompts.by_name()
+    latent = None if padded is None else encode_image(models, padded)
     shape = (1, 4, size[0] // LATENT_SCALE, size[1] // LATENT_SCALE)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(models.device)
-    prompts = prompts_of(models, texts, size)
-    observer = AttentionObserver(1, prompts["cond"].context.shape[1])
-    exchange = FeatureExchange(settings, blocks_of(models.unet), observer)
-    table = models.table.to(models.device)
-    sigmas = sampling_sigmas(table, settings.steps, keep_last_noise=settings.keep_last_noise)
-    done, path = 0, None
-    with DiffusersDenoiser(models.unet, prompts, table, exchange, prediction=models.prediction) as denoiser:
-        if latent is not None:
-            path = []
-            for inverted in invert(denoiser.alone, latent, sigmas):
-                path.append(inverted)
-                if len(path) > 1:
-                    done += 1
-                    on_step(done)
-            path.reverse()
-        last: TwinStep | None = None
-        for step in twin_steps(denoiser, noise, sigmas, ddim_timesteps(settings.steps), settings, exchange, path=path):
-            last, done = step, done + 1
-            on_step(done)
-    both = torch.cat([end_latent(last.source, sigmas[-1]), end_latent(last.twin, sigmas[-1])])
-    if not torch.isfinite(both).all():
-        raise InputError("dtype", "makes NaN or infinite latents with this model.", "Use float32.")
-    painted, realistic = decode(models, both).split(1)
-    if picture is not None:
-        painted, realistic = picture, realistic[:, : picture.shape[1], : picture.shape[2]]
-    return Twins(painted, realistic, observer.result(words_of(models, texts["cond"]))[0])
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    schedule = ddim_schedule(models.table, settings.steps, keep_last_noise=settings.keep_last_noise)
+
+    def sample(models: DiffusionModels) -> tuple[tuple[torch.Tensor, torch.Tensor], AttentionStore]:
+        encoded = {name: encode_text(models, text, size) for name, text in texts.items()}
+        store = AttentionStore(1, encoded["cond"].context.shape[1])
+        injector = FeatureInjector(settings, injection_layers(models.unet), store)
+        start = None if latent is None else latent.to(models.device)
+        with DiffusersDenoiser(models.unet, encoded, models.table, injector, prediction=models.prediction) as denoiser:
+            latents = sample_twins(
+                denoiser,
+                noise.to(models.device),
+                schedule,
+                latent=start,
+                on_step=lambda done, total, preview: on_step(done, total),
+            )
+        return latents, store
+
+    latents, store = first_that_fits(on_devices(models), sample, "painting the twins")
+    if not all(torch.isfinite(x).all() for x in latents):
+        if models.unet.dtype == torch.float32:
+            raise InputError("checkpoint", "makes NaN or infinite latents, in float32 too.")
+        kind = str(models.unet.dtype).removeprefix("torch.")
+        raise InputError("dtype", f"{kind}: this model makes NaN or infinite latents.", "Try float32.")
+    artistic, realistic = decode(models, latents) if image is None else (image, *decode(models, latents[1:]))
+    realistic = realistic[:, : artistic.shape[1], : artistic.shape[2]]
+    return Twins(artistic, realistic, store.result(prompt_words(models, texts["cond"]))[0])

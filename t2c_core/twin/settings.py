@@ -1,4 +1,4 @@
-"""How a pair of twins is sampled: the published values, and where they can be switched to a cleaner variant."""
+"""Settings of joint sampling: the published values, and where they can be switched to a cleaner variant."""
 
 from __future__ import annotations
 
@@ -6,48 +6,75 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import InputError
-from .schedule import uncond_shares
+import torch
 
-Preset = Literal["paper", "clean"]
+from ..settings import Settings, fraction, setting
+
+NEGATIVE_SCHEDULES: tuple[str, ...] = ("linear", "constant", "exp", "off")
 PRESETS: tuple[str, ...] = ("paper", "clean")
-LAST_MASK_TIMESTEP = 541
-"""Self-attention for the mask is gathered from this training step (of 1000) to the last; earlier ones are vague."""
+WORD_MAPS: tuple[str, ...] = ("attention", "outputs")
 
 
 @dataclass(frozen=True)
-class TwinSettings:
-    """Settings of both passes.
+class TwinSettings(Settings):
+    """Settings of both passes. Preset 'paper' repeats the published code; 'clean' differs in the properties below."""
 
-    steps: number of DDIM steps, 1..999.
-    source_scale, twin_scale: classifier-free guidance of the artistic picture and of its twin.
-    attention_injection, feature_injection: for which part of the steps (0..1, from the noisiest on) the artistic
-        pass's queries and keys, and its one residual feature, replace the twin's. 0 injects nothing.
-    negative_schedule, negative_strength: see `schedule.uncond_shares`; the negative prompt's weight is 1 minus those.
-        Strength 1 with 'constant' switches negative prompting off.
-    preset: 'paper' repeats what the published code does; 'clean' differs in four points, each named where it is used.
-    """
-
-    steps: int = 50
-    source_scale: float = 5.0
-    twin_scale: float = 7.5
-    attention_injection: float = 0.5
-    feature_injection: float = 0.8
-    negative_schedule: str = "linear"
-    negative_strength: float = 0.75
-    preset: Preset = "paper"
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise InputError("preset", f"is '{self.preset}'; choose one of {', '.join(PRESETS)}.")
-        for name in ("attention_injection", "feature_injection"):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise InputError(name, f"is {value}; it must lie between 0 and 1.")
-        for name in ("source_scale", "twin_scale"):
-            if not math.isfinite(getattr(self, name)):
-                raise InputError(name, f"is {getattr(self, name)}; it must be a finite number.")
-        self.uncond_shares()
+    steps: int = setting(
+        50, "DDIM steps, Euler's with a flow model; 50 in the paper, 20 will do, 4 to 8 if distilled.", low=1, high=999
+    )
+    cfg: float = setting(
+        5.0,
+        "How closely the artistic picture follows its prompt. Flux takes it as its guidance (3.5). 1: no guidance, for "
+        "turbo, lightning and schnell models.",
+        low=0.0,
+        high=100.0,
+        step=0.1,
+    )
+    twin_cfg: float = setting(
+        7.5, "How closely the twin follows its prompt.", low=0.0, high=100.0, step=0.1, advanced=True
+    )
+    attention_injection: float = fraction(
+        0.5,
+        "For which part of the steps the twin takes over the artistic picture's self-attention: the layout. 0: never. "
+        "Lower if style leaks into the twin.",
+        advanced=True,
+    )
+    feature_injection: float = fraction(
+        0.8,
+        "The same for one residual feature: shapes and borders. Raise it if the twin drifts away. Transformers have "
+        "none.",
+        advanced=True,
+    )
+    negative_schedule: str = setting(
+        "linear",
+        "How the weight of 'twin negative' changes over the steps; 'off' leaves only 'negative'.",
+        choices=NEGATIVE_SCHEDULES,
+        advanced=True,
+    )
+    preset: str = setting(
+        "paper",
+        "'paper' repeats the published sampler exactly. 'clean': injection ends on the step it says, the last noise is "
+        "removed, the negative fades out instead of in, its branch gets the artistic prompt's features.",
+        choices=PRESETS,
+        advanced=True,
+    )
+    first_block: float = fraction(
+        0.0,
+        "Diffusion transformers: the first of the blocks whose attention the twin takes over, as a part of the model's "
+        "depth.",
+        advanced=True,
+    )
+    last_block: float = fraction(1.0, "Diffusion transformers: the last of these blocks.", advanced=True)
+    word_maps: str = setting(
+        "attention",
+        "Where a transformer sees the prompt's words: where its image tokens attend to theirs, or where the outputs of "
+        "attention are alike (ConceptAttention).",
+        choices=WORD_MAPS,
+        advanced=True,
+    )
+    negative_strength: float = fraction(
+        0.75, "Highest weight of 'negative' in the twin's guidance; the rest is 'twin negative'.", advanced=True
+    )
 
     def _injected(self, fraction: float) -> int:
         if fraction == 0:
@@ -59,17 +86,17 @@ class TwinSettings:
 
     @property
     def attention_steps(self) -> int:
-        """During how many steps queries and keys are injected."""
+        """Number of steps, from the noisiest on, during which queries and keys are injected."""
         return self._injected(self.attention_injection)
 
     @property
     def feature_steps(self) -> int:
-        """During how many steps the residual feature is injected."""
+        """Number of steps, from the noisiest on, during which the residual feature is injected."""
         return self._injected(self.feature_injection)
 
     @property
     def keep_last_noise(self) -> bool:
-        """Published: the picture at training step 0 is decoded with what noise is left in it. Clean: at noise 0."""
+        """Whether the latent of training step 0 is decoded with its noise, as published, or (clean) that of noise 0."""
         return self.preset == "paper"
 
     @property
@@ -77,6 +104,15 @@ class TwinSettings:
         """Whose features the negative branch gets. Its prompt is the artistic one; published are the empty prompt's."""
         return "uncond" if self.preset == "paper" else "cond"
 
-    def uncond_shares(self) -> list[float]:
-        """Share of the empty prompt in the base of the twin's guidance, per step; clean: the negative fades out."""
-        return uncond_shares(self.negative_schedule, self.steps, self.negative_strength, rising=self.preset == "paper")
+    def uncond_weights(self) -> list[float]:
+        """Weight (0..1) of the empty prompt in the base of the twin's guidance, per step; the negative has the rest.
+
+        strength * linspace(1, 0), * 1 or * exp(-6 * linspace(0, 1)); 1 with 'off'. As published the weight falls, so
+        that the negative prompt counts more and more although the code calls it attenuation; clean reverses it.
+        """
+        ramp = torch.linspace(0, 1, self.steps, dtype=torch.float64)
+        shapes = {"linear": 1.0 - ramp, "constant": torch.ones_like(ramp), "exp": torch.exp(-6.0 * ramp)}
+        if self.negative_schedule == "off":
+            return [1.0] * self.steps
+        weights = (self.negative_strength * shapes[self.negative_schedule]).tolist()
+        return weights if self.preset == "paper" else weights[::-1]

@@ -10,10 +10,9 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from ..errors import InputError
+from ..errors import InputError, first_line
+from ..memory import is_out_of_memory
 
-START, END = 49406, 49407
-"""Tokens CLIP's own vocabulary starts and ends a text with."""
 LENGTH = 77
 
 
@@ -26,13 +25,13 @@ def load_tokenizer(folder: Path | None, checkpoint: Path) -> Any:
     """
     if folder is not None and not _complete(folder):
         raise InputError("tokenizer", f"'{folder}' holds no vocab.json and merges.txt.", "Name the folder that does.")
-    for place in [folder] if folder is not None else _places(checkpoint):
-        if _complete(place):
-            return _read(place)
+    for candidate in [folder] if folder is not None else _usual_folders(checkpoint):
+        if _complete(candidate):
+            return _read(candidate)
     raise InputError(
         "tokenizer",
-        "of CLIP (vocab.json, merges.txt) was found nowhere on this machine, and nothing is downloaded.",
-        "Name its folder with --tokenizer: every ComfyUI has one, comfy/sd1_tokenizer; COMFYUI_PATH makes it found.",
+        "of CLIP (vocab.json, merges.txt) is in none of the usual places on this machine; nothing is downloaded.",
+        "Name its folder: every ComfyUI has one, comfy/sd1_tokenizer; COMFYUI_PATH makes it found.",
     )
 
 
@@ -48,8 +47,9 @@ def _read(folder: Path) -> Any:
         tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
     # The tokenizers library raises bare Exceptions.
     except Exception as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError("tokenizer", f"'{folder}' cannot be read ({said}).", "Name another.") from error
+        if is_out_of_memory(error):
+            raise
+        raise InputError("tokenizer", f"'{folder}' cannot be read ({first_line(error)}).", "Name another.") from error
     # transformers would append what is missing, with numbers the text encoder takes for other words.
     missing = [token for token in (tokenizer.bos_token, tokenizer.eos_token) if token not in vocabulary]
     if missing:
@@ -57,7 +57,7 @@ def _read(folder: Path) -> Any:
     return tokenizer
 
 
-def _places(checkpoint: Path) -> Iterator[Path]:
+def _usual_folders(checkpoint: Path) -> Iterator[Path]:
     yield checkpoint / "tokenizer"
     yield checkpoint.parent / "tokenizer"
     if os.environ.get("COMFYUI_PATH"):
@@ -77,7 +77,7 @@ def token_ids(tokenizer: Any, text: str, padding: int | None = None) -> list[int
 
 
 def token_texts(tokenizer: Any, ids: list[int]) -> list[str | None]:
-    """The byte-pair tokens as text, None for start, end and padding; for `words.words_of_tokens`."""
+    """The byte-pair tokens as text, None for start, end and padding; for `words.word_positions`."""
     end = ids.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in ids else len(ids)
     pieces = tokenizer.convert_ids_to_tokens(ids)
     return [piece if 0 < i < end else None for i, piece in enumerate(pieces)]

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import torch
 
-from ..nearest import nearest_inside
+from ..geometry import nearest_inside
 
 DEEPEST = 96
 TILE = 2**16
 """Pixels beyond the mask are worked on in tiles of this many."""
-OWN = 0.1
+MIN_COVERAGE = 0.1
 """Where the mask is fainter than this the pixel shows its surroundings, not fluid: no texture to carry."""
 
 
@@ -50,26 +50,26 @@ def _steps_on(start: np.ndarray, step: np.ndarray, k: int, size: int) -> np.ndar
     return np.minimum(np.maximum(at, 0, out=at), size - 1, out=at)
 
 
-def extend_picture(picture: torch.Tensor, mask: torch.Tensor, reach: float) -> torch.Tensor:
+def extend_image(image: torch.Tensor, mask: torch.Tensor, reach: float) -> torch.Tensor:
     """The picture [H, W, 3] with the fluid's texture continued up to ``reach`` px beyond its mask [H, W].
 
     Fluid pixels (mask > 0.1, or > 0 if there are none) are unchanged. float32 on the CPU; where nothing lies beyond
     the fluid it is the picture itself.
     """
-    image = picture.float().cpu().numpy()
+    rgb = image.float().cpu().numpy()
     m = mask.float().cpu().numpy()
-    fluid = m > OWN if (m > OWN).any() else m > 0
+    fluid = m > MIN_COVERAGE if (m > MIN_COVERAGE).any() else m > 0
     if fluid.all() or not fluid.any():
-        return torch.from_numpy(image)
+        return torch.from_numpy(rgb)
     distance = cv2.distanceTransform((~fluid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     beyond = np.flatnonzero(~fluid & (distance <= max(2.0, reach))).astype(np.int32)
     del distance
-    near, padded, out = nearest_inside(fluid).reshape(-1), np.pad(fluid, 1), image.copy()
+    near, padded, out = nearest_inside(fluid).reshape(-1), np.pad(fluid, 1), rgb.copy()
     deepest = int(min(DEEPEST, max(2, reach)))
     for first in range(0, len(beyond), TILE):
         tile = beyond[first : first + TILE]
         from_ = _folded_inwards(padded, tile, near[tile], deepest)
-        out.reshape(-1, 3)[tile] = image.reshape(-1, 3)[from_]
+        out.reshape(-1, 3)[tile] = rgb.reshape(-1, 3)[from_]
     return torch.from_numpy(out)
 
 

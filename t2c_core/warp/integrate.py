@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 
 from ..errors import InputError
-from ..types import INTEGRATIONS
+from .plan import INTEGRATIONS
 from .sample import sample, tiles
 
 SUBSTEPS = 4
@@ -33,7 +33,7 @@ def pixel_grid(height: int, width: int, device: torch.device | str = "cpu") -> t
     return torch.stack([x.reshape(-1), y.reshape(-1)], 1)
 
 
-def unit_step(velocity: torch.Tensor, integration: str = "rk4") -> torch.Tensor:
+def flow_map(velocity: torch.Tensor, integration: str = "rk4") -> torch.Tensor:
     """The displacement of one frame [H, W, 2] (px) from a velocity [1, 2, H, W] (px/frame).
 
     'rk4': four Runge-Kutta steps of a quarter frame; 'bilinear' and 'nearest': the velocity itself (Euler).
@@ -99,7 +99,7 @@ def displacement(velocity: torch.Tensor, steps: int, integration: str = "rk4") -
     """
     if steps < 0:
         raise InputError("steps", f"is {steps}; it cannot be negative.")
-    step = unit_step(velocity, integration)
+    step = flow_map(velocity, integration)
     height, width = step.shape[:2]
     start = pixel_grid(height, width, step.device)
     positions = start
@@ -111,7 +111,7 @@ def displacement(velocity: torch.Tensor, steps: int, integration: str = "rk4") -
     return moved.reshape(height, width, 2).permute(2, 0, 1)[None]
 
 
-def traces(step: torch.Tensor, start: torch.Tensor, steps: int, integration: str) -> Iterator[torch.Tensor]:
+def trajectory(step: torch.Tensor, start: torch.Tensor, steps: int, integration: str) -> Iterator[torch.Tensor]:
     """Positions [M, 2] after 0, 1, ..., ``steps`` frames, from ``start`` [M, 2] along a unit step [H, W, 2]."""
     positions = start
     yield positions
@@ -120,7 +120,7 @@ def traces(step: torch.Tensor, start: torch.Tensor, steps: int, integration: str
         yield positions
 
 
-def reversed_traces(
+def reverse_trajectory(
     step: torch.Tensor,
     start: torch.Tensor,
     steps: int,
@@ -142,7 +142,7 @@ def reversed_traces(
         first, count = spans.pop()
         free = lists - len(spans)
         if count <= free + 2:
-            kept = list(traces(step, first, count - 1, integration))
+            kept = list(trajectory(step, first, count - 1, integration))
             while kept:
                 yield kept.pop()
             continue

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
-from ..types import WarpPlan
-from .carry import splat_along
-from .extend import extend_picture, extend_velocity
-from .integrate import pixel_grid, reversed_traces, traces, unit_step
-from .sample import sample, sample_planes
+from .cycles import Cycles
+from .extend import extend_image, extend_velocity
+from .integrate import flow_map, pixel_grid, reverse_trajectory, trajectory
+from .plan import WarpPlan
+from .restarts import Pair, Restarts, cycles_raster, restarted_splats, source_restarts
+from .sample import inside, sample, sample_planar, sample_planes
+from .trajectory_splat import trajectory_splat
 
-COVERED = 1e-3
+MIN_WEIGHT = 1e-3
 """Less splatted weight than this counts as a hole."""
 
 
@@ -27,21 +28,69 @@ COVERED = 1e-3
 class Layers:
     """One frame before blending.
 
-    forward, backward: [M, 3], the colours moved forward by i and backward by N - i frames.
+    forward, backward: [3, M], the colours moved forward by i and backward by N - i frames.
     share: weight of the forward layer, a number or [M]: 1 - i / N, corrected where one layer has holes.
-    along: [M, K] of either, what was carried along with the colours.
+    aux: [K, M] of either, auxiliary channels moved along with the colours.
+    second: for pixels that have a second number of cycles: which they are [E], their layers, and these layers' weight
+        [E] in the mix.
     """
 
     forward: torch.Tensor
     backward: torch.Tensor
     share: torch.Tensor | float
-    along: tuple[torch.Tensor, torch.Tensor] | None = None
+    aux: tuple[torch.Tensor, torch.Tensor] | None = None
+    second: tuple[torch.Tensor, Layers, torch.Tensor] | None = None
 
     def of(self, tile: slice) -> Layers:
         """The layers of the fluid's pixels in ``tile``."""
         share = self.share[tile] if isinstance(self.share, torch.Tensor) else self.share
-        along = self.along and (self.along[0][tile], self.along[1][tile])
-        return Layers(self.forward[tile], self.backward[tile], share, along)
+        aux = self.aux and (self.aux[0][:, tile], self.aux[1][:, tile])
+        return Layers(self.forward[:, tile], self.backward[:, tile], share, aux)
+
+
+@dataclass(frozen=True)
+class GatherFrame:
+    """One frame by look-ups; called with a tile it gives that tile's layers.
+
+    colours: [H, W, 3], by bicubic look-up; aux: [H, W, K], smooth, by bilinear look-up. sources: positions [p, 2] that
+    the forward and the backward colours of a slice of points come from; share: of all points, a number or [P].
+    fluid: bool [H, W]; least: [M], lowered where neither layer of a pixel comes from the fluid, None if not wanted.
+    """
+
+    colours: torch.Tensor
+    aux: torch.Tensor | None
+    sources: Callable[[slice], Pair]
+    share: torch.Tensor | float
+    restarts: Restarts | None = None
+    fluid: torch.Tensor | None = None
+    least: torch.Tensor | None = None
+
+    def __call__(self, tile: slice) -> Layers:
+        if self.restarts is not None:
+            tile = slice(*tile.indices(self.restarts.count)[:2])
+        at = self.sources(tile)
+        self.note_coverage(tile, at)
+        first, more = self._read(tile, at), self.restarts and self.restarts.second_of(tile)
+        if more is None:
+            return first
+        points, pixels, weight = more
+        return replace(first, second=(pixels, self._read(points, self.sources(points)), weight))
+
+    def share_of(self, points: slice) -> torch.Tensor | float:
+        """``share`` of a slice of points."""
+        return self.share[points] if isinstance(self.share, torch.Tensor) else self.share
+
+    def note_coverage(self, tile: slice, at: Pair) -> None:
+        """Lower ``least`` of a tile whose colours come from positions ``at`` [m, 2] each."""
+        if self.least is not None and self.fluid is not None:
+            self.least[tile].mul_(inside(self.fluid, at[0]).logical_or_(inside(self.fluid, at[1])))
+
+    def _read(self, points: slice, at: Pair) -> Layers:
+        forward, backward = (sample_planar(self.colours, p, mode="bicubic", outside="mirror") for p in at)
+        beside = None
+        if self.aux is not None:
+            beside = sample_planar(self.aux, at[0], outside="mirror"), sample_planar(self.aux, at[1], outside="mirror")
+        return Layers(forward, backward, self.share_of(points), beside)
 
 
 class FluidWarp:
@@ -51,73 +100,82 @@ class FluidWarp:
     texture: [H, W, 3], the fluid continued over its borders.
     """
 
-    def __init__(self, plan: WarpPlan, device: torch.device | str = "cpu") -> None:
-        self.plan, self.device = plan, torch.device(device)
+    def __init__(self, plan: WarpPlan, device: torch.device | str = "cpu", cycles: Cycles | None = None) -> None:
+        self.plan, self.settings, self.device = plan, plan.settings, torch.device(device)
+        travel = plan.settings.frames if cycles is None else cycles.longest(plan.settings.frames)
         mask = plan.flow.mask
         self.height, self.width = plan.flow.size
-        velocity = plan.flow.velocity.float() * plan.speed
+        velocity = plan.flow.velocity.float() * plan.settings.speed
         fastest = float(torch.hypot(*velocity[0]).max())
-        self.reach = min(fastest * plan.frames, 0.5 * max(self.height, self.width)) + 2.0
+        self.reach = min(fastest * travel, 0.5 * max(self.height, self.width)) + 2.0
+        self.fluid = (mask[0] > 0).to(self.device)
         self.indices = torch.nonzero(mask[0].reshape(-1) > 0).reshape(-1).to(self.device)
         self.positions = pixel_grid(self.height, self.width, self.device)[self.indices]
-        self.texture = extend_picture(plan.picture[0], mask[0], self.reach).to(self.device)
+        self.texture = extend_image(plan.image[0], mask[0], self.reach).to(self.device)
         extended = extend_velocity(velocity, mask).to(self.device)
-        self._onward = unit_step(extended, plan.integration)
-        self._back = unit_step(-extended, plan.integration)
+        self._onward = flow_map(extended, plan.settings.integration)
+        self._back = flow_map(-extended, plan.settings.integration)
+        self.restarts = None
+        if cycles is not None:
+            how = plan.settings.integration
+            self.restarts = Restarts(cycles, self.positions, self.flow_maps, plan.settings.frames, how)
+        self._travel = travel
+
+    @property
+    def flow_maps(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Displacements of one frame [H, W, 2] (px): against the flow, where colours come from, and along it."""
+        return self._back, self._onward
 
     def of_fluid(self, raster: torch.Tensor) -> torch.Tensor:
-        """Values [M, C] of the fluid's pixels of a raster [H, W, C]; no copy where all pixels are fluid."""
+        """Planes [C, M] of the fluid's pixels of a raster [H, W, C] or [H, W]."""
         values = raster.reshape(self.height * self.width, -1).to(self.device)
-        return values if len(values) == len(self.indices) else values.index_select(0, self.indices)
+        return values.index_select(0, self.indices).T.contiguous()
 
-    def layers(self, colours: torch.Tensor, along: torch.Tensor | None = None) -> Iterator[Layers]:
+    def layers(self, colours: torch.Tensor, aux: torch.Tensor | None = None) -> Iterator[Layers]:
         """Yield the N frames' layers of all the fluid's pixels; the rasters are those of ``tiled_layers``."""
-        for layers in self.tiled_layers(colours, along):
+        for layers in self.tiled_layers(colours, aux):
             yield layers(slice(None))
 
     def tiled_layers(
-        self, colours: torch.Tensor, along: torch.Tensor | None = None
+        self, colours: torch.Tensor, aux: torch.Tensor | None = None, least: torch.Tensor | None = None
     ) -> Iterator[Callable[[slice], Layers]]:
         """Yield for each of the N frames what gives the layers of a tile of the fluid's pixels, until the next frame.
 
-        colours: [H, W, 3]; along: [H, W, up to 4] that goes along with them.
+        colours: [H, W, 3]; aux: [H, W, up to 4] carried along with them; least: [M], ones that become each pixel's
+        lowest ``coverage`` while the layers of all tiles are read.
         """
-        yield from (self._splat if self.plan.renderer == "splat" else self._gather)(colours, along)
+        yield from (self._splat if self.settings.renderer == "splat" else self._gather)(colours, aux, least)
 
     def coverage(self) -> Iterator[torch.Tensor]:
         """Yield for each frame [M] float32: the share of the pixel that real fluid covers, before any filling."""
-        yield from (self._splat_coverage if self.plan.renderer == "splat" else self._gather_coverage)()
+        if self.settings.renderer == "splat":
+            for forward, backward in self._splats(self.texture[..., :1], coverage=True):
+                yield self._splat_covered(forward, backward)
+            return
+        every = slice(0, len(self.indices))
+        pairs = self._source_positions() if self.restarts is None else (f.sources(every) for f in self.restarts)
+        for pair in pairs:
+            yield (inside(self.fluid, pair[0]) | inside(self.fluid, pair[1])).float()
 
-    def _inverse_traces(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _source_positions(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Where each fluid pixel's forward and backward colours come from, frame by frame."""
-        n, how = self.plan.frames, self.plan.integration
-        forward = traces(self._back, self.positions, n, how)
-        backward = reversed_traces(self._onward, self.positions, n, how)
+        n, how = self.settings.frames, self.settings.integration
+        forward = trajectory(self._back, self.positions, n, how)
+        backward = reverse_trajectory(self._onward, self.positions, n, how)
         for _, pair in zip(range(n), zip(forward, backward, strict=True), strict=False):
             yield pair
 
-    def _gather(self, colours: torch.Tensor, along: torch.Tensor | None) -> Iterator[Callable[[slice], Layers]]:
-        # Colours by bicubic look-up; what goes along is smooth and needs no more than bilinear.
-        def read(pair: tuple[torch.Tensor, torch.Tensor], share: float, tile: slice) -> Layers:
-            at = [positions[tile] for positions in pair]
-            seen = (sample(colours, p, mode="bicubic", outside="mirror") for p in at)
-            beside = None if along is None else tuple(sample(along, p, outside="mirror") for p in at)
-            return Layers(*seen, share, beside)
-
-        for i, pair in enumerate(self._inverse_traces()):
-            yield partial(read, pair, 1.0 - i / self.plan.frames)
-
-    def _gather_coverage(self) -> Iterator[torch.Tensor]:
-        for i, pair in enumerate(self._inverse_traces()):
-            inside = [self._on_fluid(positions) for positions in pair]
-            yield (inside[0] | inside[1] if i else inside[0]).float()
-
-    def _on_fluid(self, positions: torch.Tensor) -> torch.Tensor:
-        """bool [M]: which positions [M, 2], rounded, lie in the picture and on its fluid."""
-        fluid = (self.plan.flow.mask[0] > 0).to(self.device)
-        x, y = torch.round(positions).long().unbind(1)
-        within = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
-        return within & fluid[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)]
+    def _gather(
+        self, colours: torch.Tensor, aux: torch.Tensor | None, least: torch.Tensor | None
+    ) -> Iterator[GatherFrame]:
+        noted = {"fluid": self.fluid, "least": least}
+        if self.restarts is None:
+            for i, pair in enumerate(self._source_positions()):
+                share = 1.0 - i / self.settings.frames
+                yield GatherFrame(colours, aux, lambda tile, pair=pair: (pair[0][tile], pair[1][tile]), share, **noted)
+            return
+        for frame in self.restarts:
+            yield GatherFrame(colours, aux, frame.sources, frame.share, frame.restarts, **noted)
 
     def _sources(self, step: torch.Tensor) -> torch.Tensor:
         """Starting positions [S, 2], in and around the picture, that reach the fluid within N frames along ``step``.
@@ -130,63 +188,76 @@ class FluidWarp:
         fluid = (self.plan.flow.mask > 0).float()[None].to(self.device)
         near = F.max_pool2d(fluid, 2 * stride + 1, 1, stride)[0, 0]
         hit = torch.zeros(len(coarse), dtype=torch.bool, device=self.device)
-        for positions in traces(step, coarse, self.plan.frames, self.plan.integration):
+        for positions in trajectory(step, coarse, self._travel, self.settings.integration):
             x, y = torch.round(positions).long().unbind(1)
             within = (x >= -stride) & (x < self.width + stride) & (y >= -stride) & (y < self.height + stride)
             hit |= within & (near[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)] > 0)
-        chosen = F.max_pool2d(hit.reshape(1, 1, rows, columns).float(), 3, 1, 1)
-        chosen = chosen.repeat_interleave(stride, 2).repeat_interleave(stride, 3)[0, 0]
-        y, x = torch.nonzero(chosen, as_tuple=True)
+        kept = F.max_pool2d(hit.reshape(1, 1, rows, columns).float(), 3, 1, 1)
+        kept = kept.repeat_interleave(stride, 2).repeat_interleave(stride, 3)[0, 0]
+        y, x = torch.nonzero(kept, as_tuple=True)
         return torch.stack([x - pad - stride // 2, y - pad - stride // 2], 1).float()
 
-    def _splats(self, carried: torch.Tensor, *, continued: bool = True) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Sums [C + 1, M] of what arrives forward and backward, the weights last, frame by frame.
+    def _splats(self, carried: torch.Tensor, *, coverage: bool = False) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Sums [C + 1, M] of what arrives forward and backward, the weights last, frame by frame; with restarts each
+        source counts as much as its layer does there.
 
-        continued: whether what lies beyond the fluid, its continued texture, is splatted too.
+        coverage: put first how much fluid arrives, not weighted by the metric, without its continued texture.
         """
-        n, how = self.plan.frames, self.plan.integration
+        n, how = self.settings.frames, self.settings.integration
         left, top = (int(self.positions[:, k].min()) for k in (0, 1))
         width, height = (int(self.positions[:, k].max()) - o + 1 for k, o in ((0, left), (1, top)))
         read = ((self.positions[:, 1] - top) * width + self.positions[:, 0] - left).long()
-        paths = []
+        origin, paths, raster = (left, top), [], None
+        if self.restarts is not None:
+            raster = cycles_raster(self.restarts.cycles, self.indices, self.height, self.width)
         for step, backwards in ((self._onward, False), (self._back, True)):
             start = self._sources(step)
-            if not continued:
-                start = start[self._on_fluid(start)]
             colours = torch.cat([sample(part, start, outside="mirror") for part in carried.split(4, -1)], 1)
             weight = torch.ones(len(start), 1, device=self.device)
             if self.plan.metric is not None:
                 z = sample(self.plan.metric[0].permute(1, 2, 0).float().to(self.device), start, outside="mirror")
                 weight = torch.exp(z - z.max())
             values = torch.cat([colours * weight, weight], 1).T.contiguous()
-            paths.append(
-                splat_along(values, step, start, n, how, height, width, origin=(left, top), backwards=backwards)
-            )
+            if coverage:
+                values = torch.cat([inside(self.fluid, start)[None].float(), values])
+            if raster is None:
+                sums = trajectory_splat(values, step, start, n, how, height, width, origin=origin, backwards=backwards)
+            else:
+                moved = source_restarts(raster, start, step, n, how, backward=backwards)
+                sums = restarted_splats(values, moved, height, width, origin)
+            paths.append(sums)
         for _, pair in zip(range(n), zip(*paths, strict=True), strict=False):
             yield tuple(sums[:, read] for sums in pair)
 
-    def _splat(self, colours: torch.Tensor, along: torch.Tensor | None) -> Iterator[Callable[[slice], Layers]]:
-        n, carried = self.plan.frames, colours if along is None else torch.cat([colours, along], -1)
-        for i, (forward, backward) in enumerate(self._splats(carried)):
-            a = 1.0 - i / n
+    def _splat(
+        self, colours: torch.Tensor, aux: torch.Tensor | None, least: torch.Tensor | None
+    ) -> Iterator[Callable[[slice], Layers]]:
+        n, carried = self.settings.frames, colours if aux is None else torch.cat([colours, aux], -1)
+        for i, (forward, backward) in enumerate(self._splats(carried, coverage=least is not None)):
+            if least is not None:
+                torch.minimum(least, self._splat_covered(forward, backward), out=least)
+                forward, backward = forward[1:], backward[1:]
+            a = 1.0 - i / n if self.restarts is None else 0.5
             wa, wb = forward[-1].clamp(0, 1), backward[-1].clamp(0, 1)
             share = a * wa / (a * wa + (1 - a) * wb).clamp_min(1e-12)
             ca = forward[:-1] / forward[-1].clamp_min(1e-12)
             cb = backward[:-1] / backward[-1].clamp_min(1e-12)
             # A layer's hole shows the other layer, so that the blend and its statistics see real colours only.
-            empty_a, empty_b = forward[-1] < COVERED, backward[-1] < COVERED
+            empty_a, empty_b = forward[-1] < MIN_WEIGHT, backward[-1] < MIN_WEIGHT
             ca, cb = torch.where(empty_a, cb, ca), torch.where(empty_b, ca, cb)
             both = empty_a & empty_b
+            # The one place that waits for the device, once a frame: filling is far more work, and rarely needed.
             if both.any():
                 # Not a number until filled: whatever were missed could not pass for a colour.
                 ca, cb = ca.masked_fill(both, torch.nan), cb.masked_fill(both, torch.nan)
                 ca, cb = self._fill(ca, both, carried), self._fill(cb, both, carried)
             share = torch.where(both | (empty_a & empty_b), a, share)
-            yield Layers(ca[:3].T, cb[:3].T, share, None if along is None else (ca[3:].T, cb[3:].T)).of
+            yield Layers(ca[:3], cb[:3], share, None if aux is None else (ca[3:], cb[3:])).of
 
-    def _splat_coverage(self) -> Iterator[torch.Tensor]:
-        for forward, backward in self._splats(self.texture[..., :1], continued=False):
-            yield torch.maximum(forward[-1], backward[-1]).clamp(0, 1)
+    def _splat_covered(self, forward: torch.Tensor, backward: torch.Tensor) -> torch.Tensor:
+        # With restarts a source counts as much as its layer does.
+        combine = torch.maximum if self.restarts is None else torch.add
+        return combine(forward[0], backward[0]).clamp(0, 1)
 
     def _fill(self, colours: torch.Tensor, holes: torch.Tensor, carried: torch.Tensor) -> torch.Tensor:
         """Fill holes [M] in colours [C, M]: the mean of what surrounds them plus the texture's own detail there.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from ..errors import InputError
-from ..kernels.choose import attempt, chosen
+from ..kernels.dispatch import run_or_fallback, use_triton
 from .integrate import pixel_grid
 
 EPSILON = 1e-8
@@ -23,24 +23,20 @@ def splat_points(
     """Sum of values [C, M] pushed to pixel positions [M, 2] (x, y) with bilinear weights: [C, height * width] float32.
 
     What falls outside the picture is dropped. Accumulates in float32 whatever the input's type. kernel: 'auto',
-    'torch', 'atomic' or 'sorted', see :mod:`t2c_core.kernels.choose`; where gradients are wanted torch does it. Raises
+    'torch' or 'triton', see :mod:`t2c_core.kernels.dispatch`; where gradients are wanted torch does it. Raises
     InputError for another name.
     """
-    variant = chosen(values.device, kernel)
-    if torch.is_grad_enabled() and (values.requires_grad or positions.requires_grad):
-        variant = "torch"
-    if variant == "torch":
+    differentiated = torch.is_grad_enabled() and (values.requires_grad or positions.requires_grad)
+    if not use_triton(values.device, kernel) or differentiated:
         return _splat_torch(values, positions, height, width)
 
     def launched() -> torch.Tensor:
-        # Imported only now: these modules need Triton.
-        if variant == "sorted":
-            from ..kernels.segmented import splat_sorted as splat_kernel
-        else:
-            from ..kernels.atomic import splat_atomic as splat_kernel
-        return splat_kernel(values, positions, height, width)
+        # Imported only now: this module needs Triton.
+        from ..kernels.atomic import splat_atomic
 
-    return attempt(launched, lambda: _splat_torch(values, positions, height, width))
+        return splat_atomic(values, positions, height, width)
+
+    return run_or_fallback("splat", launched, lambda: _splat_torch(values, positions, height, width))
 
 
 def _splat_torch(values: torch.Tensor, positions: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -27,10 +27,31 @@ SETTINGS = {
     "Comfy.Notification.ShowVersionUpdates": False,
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.Minimap.Visible": False,
+    "Comfy.OnboardingCoachmarks.Seen": ["appMode", "firstRun"],
 }
 READY = """() => window.app?.extensionManager
     && window.LiteGraph?.registered_node_types["SaveCinemagraph"]
     && app.canvas && app.graph"""
+
+STAGE = """(index) => {
+    const stage = document.querySelectorAll(".t2c-stage")[index];
+    if (!stage) return null;
+    const { x, y, width, height } = stage.getBoundingClientRect();
+    return width && height ? { x, y, width, height, seen: width / stage.clientWidth } : null;
+}"""
+SETTLED = """([code, argument]) => new Promise((resolve, reject) => {
+    const find = eval(code);
+    let last = "null", same = 0, frames = 0;
+    const look = () => {
+        const found = find(argument), now = JSON.stringify(found);
+        same = found && now === last ? same + 1 : 0;
+        last = now;
+        if (same === 10) resolve(found);
+        else if (++frames === 600) reject(new Error(`not at rest after ${frames} frames: ${now}`));
+        else requestAnimationFrame(look);
+    };
+    look();
+})"""
 
 
 @contextlib.contextmanager
@@ -92,6 +113,18 @@ class ComfyPage:
     def js(self, code: str, argument: Any = None) -> Any:
         return self.raw.evaluate(code, argument)
 
+    def settled(self, code: str, argument: Any = None) -> Any:
+        """The places a function of the page finds, once ten frames have not moved them: layouts come in steps."""
+        return self.raw.evaluate(SETTLED, [code, argument])
+
+    def wait_for_frames(self, count: int = 10) -> None:
+        """Wait until the page has drawn so many frames: what was changed is laid out and seen."""
+        code = """(count) => new Promise((resolve) => {
+            const next = () => (count-- > 0 ? requestAnimationFrame(next) : resolve());
+            next();
+        })"""
+        self.js(code, count)
+
     def wait(self, milliseconds: float) -> None:
         self.raw.wait_for_timeout(milliseconds)
 
@@ -111,7 +144,7 @@ class ComfyPage:
 
     def load(self, workflow: dict[str, Any], name: str = "test") -> None:
         self.js("([w, name]) => app.loadGraphData(w, true, true, name)", [workflow, name])
-        self.wait(500)
+        self.wait_for_frames()
 
     def add(self, kind: str, at: Sequence[float], size: Sequence[float] | None = None) -> int:
         """Add a node by the graph's own call and bring it into sight; returns its id."""
@@ -132,7 +165,12 @@ class ComfyPage:
             app.canvas.setDirty(true, true);
         }"""
         self.js(code, [x, y, scale])
-        self.wait(400)
+        self.wait_for_frames()
+
+    def look_at_node(self, node: int) -> None:
+        """Put a node to the window's top left, in its own size."""
+        x, y = self.js("(id) => [...app.graph.getNodeById(id).pos]", node)
+        self.look_at(x - 20, y - 60)
 
     def resize(self, node: int, width: float, height: float) -> None:
         code = """([id, size]) => {
@@ -140,7 +178,7 @@ class ComfyPage:
             app.canvas.setDirty(true, true);
         }"""
         self.js(code, [node, [width, height]])
-        self.wait(600)
+        self.wait_for_frames()
 
     def node(self, kind: str) -> int:
         """Id of the only node of a class."""
@@ -191,7 +229,7 @@ class ComfyPage:
             const { scale, offset } = app.canvas.ds;
             return [rect.x + (x + offset[0]) * scale, rect.y + (y + offset[1]) * scale];
         }"""
-        return tuple(self.js(code, [node, name, is_input]))
+        return tuple(self.settled(code, [node, name, is_input]))
 
     def connect(self, start: int, output: str, end: int, name: str) -> bool:
         """Drag a wire with the mouse; whether it holds."""
@@ -229,17 +267,22 @@ class ComfyPage:
     # ---- the editor -------------------------------------------------------------------------------------------
 
     def stage(self, index: int = 0) -> dict[str, float]:
-        return self.raw.locator(".t2c-stage").nth(index).bounding_box()
+        """Where the editor's stage lies in the window."""
+        return self.settled(STAGE, index)
+
+    def wait_for_picture(self) -> None:
+        """Wait until the editor has drawn its picture."""
+        drawn = """() => {
+            const canvas = document.querySelector(".t2c-image"), note = document.querySelector(".t2c-note");
+            if (!canvas?.width || !canvas.height || !note.hidden) return false;
+            return canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data[3] === 255;
+        }"""
+        self.raw.wait_for_function(drawn)
 
     def picture_box(self, picture: Sequence[float], index: int = 0) -> tuple[float, float, float, float]:
         """Where a fitted picture of a width and height lies in the window: x, y, width, height (margin 6)."""
         box = self.stage(index)
-        seen = self.js(
-            "(i) => { const s = document.querySelectorAll('.t2c-stage')[i];"
-            " return s.getBoundingClientRect().width / s.clientWidth; }",
-            index,
-        )
-        margin = 6 * seen
+        margin = 6 * box["seen"]
         scale = min((box["width"] - 2 * margin) / picture[0], (box["height"] - 2 * margin) / picture[1])
         width, height = picture[0] * scale, picture[1] * scale
         return box["x"] + (box["width"] - width) / 2, box["y"] + (box["height"] - height) / 2, width, height
@@ -262,7 +305,7 @@ class ComfyPage:
         return json.loads(self.widget(self.node("MotionHints") if node is None else node, "hints"))
 
     def painted(self, layer: str, index: int = 0) -> int:
-        """How many pixels of the window a layer of the stage (picture, live, hints, hand) covers."""
+        """How many pixels of the window a layer of the stage (image, live, hints, overlay) covers."""
         code = """([layer, index]) => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => {
             const canvas = document.querySelectorAll(".t2c-stage")[index].querySelector(`.t2c-${layer}`);
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);

@@ -54,3 +54,15 @@ def page(opened: ComfyPage, tmp_path: Path) -> Iterator[ComfyPage]:
     opened.clear()
     yield opened
     assert opened.complaints == []
+
+
+@pytest.fixture
+def node(page: ComfyPage) -> int:
+    """A Motion Hints node beside a Load Image with the example, large and in sight, its picture drawn."""
+    load = page.add("LoadImage", (-400, 0))
+    page.set_widget(load, "image", EXAMPLE.name)
+    node = page.add("MotionHints", (0, 0), (560, 760))
+    page.link(load, "IMAGE", node, "image")
+    page.look_at(-30, -60)
+    page.wait_for_picture()
+    return node

@@ -7,42 +7,9 @@ from typing import Any
 
 import pytest
 
-from t2c_core.errors import InputError
 from t2c_core.hints import parse_hints
 from tests.browser.comfy_page import ComfyPage
-
-PICTURE = (792, 1024)
-MODULES = "/extensions/ComfyUI-Text2Cinemagraph/editor"
-
-
-@pytest.fixture
-def node(page: ComfyPage) -> int:
-    """A Motion Hints node beside a Load Image with the example, large and in sight."""
-    load = page.add("LoadImage", (-400, 0))
-    page.set_widget(load, "image", "stream.jpg")
-    node = page.add("MotionHints", (0, 0), (560, 760))
-    page.link(load, "IMAGE", node, "image")
-    page.look_at(-30, -60)
-    page.raw.wait_for_selector(".t2c-stage")
-    page.wait(1200)
-    return node
-
-
-def put(page: ComfyPage, *points: tuple[float, float]) -> list[tuple[float, float]]:
-    return page.on_picture(PICTURE, points)
-
-
-def counts(page: ComfyPage) -> list[int]:
-    hints = page.hints()
-    return [len(hints[name]) for name in ("arrows", "pins", "strokes")]
-
-
-def near(found: Any, expected: Any, page: ComfyPage, pixels: float = 1.0) -> bool:
-    _, _, width, height = page.picture_box(PICTURE)
-    return len(found) == len(expected) and all(
-        abs(x - u) * width <= pixels and abs(y - v) * height <= pixels
-        for (x, y), (u, v) in zip(found, expected, strict=True)
-    )
+from tests.browser.editor_page import PICTURE, counts, near, put
 
 
 def test_arrows_by_dragging_clicking_and_going_on(page: ComfyPage, node: int) -> None:
@@ -230,19 +197,6 @@ def test_copies_are_independent(page: ComfyPage, node: int) -> None:
     assert page.js("() => document.querySelectorAll('.t2c-editor').length") == 1
 
 
-def test_what_is_drawn_goes_with_the_workflow(page: ComfyPage, node: int) -> None:
-    page.drag(put(page, (0.2, 0.2), (0.6, 0.2)))
-    drawn = page.hints()
-    saved = page.js("() => app.graph.serialize()")
-    page.clear()
-    page.load(saved)
-    page.wait(800)
-    assert page.hints() == drawn
-    sent = page.prompt()
-    assert json.loads(sent[str(page.node("MotionHints"))]["inputs"]["hints"]) == drawn
-    assert set(sent[str(page.node("MotionHints"))]["inputs"]) == {"hints", "image"}
-
-
 def test_a_new_picture_of_another_shape_keeps_fractions(page: ComfyPage, node: int, server: Any, tmp_path: Any) -> None:
     from PIL import Image
 
@@ -274,102 +228,6 @@ def test_enlarged_it_fills_the_window_and_comes_back(page: ComfyPage, node: int)
     page.wait(600)
     assert page.stage()["width"] == pytest.approx(small["width"], abs=2)
     assert page.js("() => document.querySelector('dialog[open]')") is None
-
-
-def test_hints_from_another_node_lock_it(page: ComfyPage, node: int) -> None:
-    text = page.add("PrimitiveStringMultiline", (-400, 500))
-    page.link(text, "STRING", node, "hints")
-    page.wait(700)
-    assert page.linked(node, "hints")
-    assert "another node" in page.raw.locator(".t2c-note").inner_text()
-    before = page.hints()
-    page.drag(put(page, (0.2, 0.2), (0.6, 0.2)))
-    assert page.hints() == before
-    page.js(
-        "(id) => { const n = app.graph.getNodeById(id);"
-        " n.disconnectInput(n.inputs.findIndex((i) => i.name === 'hints')); }",
-        node,
-    )
-    page.wait(700)
-    page.drag(put(page, (0.2, 0.2), (0.6, 0.2)))
-    assert counts(page) == [1, 0, 0]
-
-
-BAD = [
-    ("{", "no valid JSON"),
-    ("[]", "must be an object"),
-    ('{"version": 2}', "newer pack"),
-    ('{"arows": []}', "arows"),
-    ('{"pins": 3}', "must be a list"),
-    ('{"pins": [[0.1, NaN]]}', "no valid JSON"),
-    ('{"pins": [[0.1, 1e999]]}', "no number"),
-    ('{"pins": [[0.1, "a"]]}', "no number"),
-    ('{"pins": [[0.1]]}', "no pair"),
-    ('{"pins": [[-3, 0.5]]}', "between -0.5 and 1.5"),
-    ('{"arrows": [{"points": [[0.1, 0.1]]}]}', "at least 2 points"),
-    ('{"arrows": [{"points": [[0.1, 0.1], [0.1, 0.1]]}]}', "no length"),
-    ('{"arrows": [{"points": [[0.1, 0.1], [0.2, 0.1]], "speed": -1}]}', "between 0 and 64"),
-    ('{"arrows": [7]}', "no object"),
-    ('{"strokes": [{"points": [[0.1, 0.1]], "mode": "smear"}]}', "unknown mode"),
-    (json.dumps({"arrows": [{"points": [[0.1, 0.1], [0.2, 0.2]]}] * 10_000}), "at most 2000"),
-    (json.dumps({"strokes": [{"points": [[0.1, 0.1]] * 20_001}]}), "at most 20000"),
-]
-
-
-@pytest.mark.parametrize(("text", "said"), BAD, ids=range(len(BAD)))
-def test_texts_that_cannot_be_read_are_kept_and_explained(page: ComfyPage, node: int, text: str, said: str) -> None:
-    page.set_widget(node, "hints", text)
-    page.raw.locator(".t2c-note").get_by_text(said).wait_for()
-    # Nothing is lost: the text stays, drawing does nothing.
-    page.drag(put(page, (0.2, 0.2), (0.6, 0.2)))
-    assert page.widget(node, "hints") == text
-    # The server refuses the same with a sentence of its own.
-    with pytest.raises(InputError):
-        parse_hints(text)
-    page.press("clear")
-    assert counts(page) == [0, 0, 0]
-    page.press("undo")
-    assert page.widget(node, "hints") == text
-    page.press("clear")
-    page.drag(put(page, (0.2, 0.2), (0.6, 0.2)))
-    assert counts(page) == [1, 0, 0]
-
-
-GOOD = [
-    "",
-    "{}",
-    '{"version": 1, "pins": [[0, 1], [-0.5, 1.5]]}',
-    '{"arrows": [{"points": [[0, 0.5], [1, 0.5]]}], "strokes": [{"points": [[0.5, 0.5]]}]}',
-    '{"strokes": [{"points": [[0.5, 0.5]], "radius": 0.1, "mode": "erase", "feather": 1}]}',
-]
-
-
-@pytest.mark.parametrize("text", GOOD, ids=range(len(GOOD)))
-def test_page_and_server_read_the_same_hints(page: ComfyPage, text: str) -> None:
-    code = f"""async (text) => {{
-        const {{ parseHints, formatHints }} = await import("{MODULES}/hints.js");
-        return formatHints(parseHints(text));
-    }}"""
-    assert parse_hints(page.js(code, text)) == parse_hints(text)
-
-
-def test_the_text_can_be_seen_and_edited(page: ComfyPage, node: int) -> None:
-    page.drag(put(page, (0.2, 0.2), (0.6, 0.2)))
-    page.press("text")
-    area = page.raw.locator(".t2c-text")
-    assert json.loads(area.input_value()) == page.hints()
-    area.fill('{"arrows": [], "pins": [[0.5, 0.5]], "strokes": []')
-    page.wait(500)
-    assert "no valid JSON" in page.raw.locator(".t2c-note").inner_text()
-    area.press("End")
-    area.type("}")
-    assert counts(page) == [0, 1, 0]
-    assert not page.raw.locator(".t2c-note").is_visible()
-    area.press("Escape")
-    assert not area.is_visible()
-    page.key("v")
-    page.drag(put(page, (0.5, 0.5), (0.6, 0.6)))
-    assert near(page.hints()["pins"], [(0.6, 0.6)], page)
 
 
 def test_a_finger_draws_and_two_zoom(page: ComfyPage, node: int) -> None:

@@ -19,7 +19,7 @@ def note(page: ComfyPage) -> str:
 def middle(page: ComfyPage) -> list[int]:
     """Colour of the picture layer's middle."""
     code = """() => {
-        const canvas = document.querySelector(".t2c-picture");
+        const canvas = document.querySelector(".t2c-image");
         const { width, height } = canvas;
         return Array.from(canvas.getContext("2d").getImageData(width / 2, height / 2, 1, 1).data);
     }"""

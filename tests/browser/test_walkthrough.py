@@ -55,8 +55,7 @@ def test_from_template_to_video(page: ComfyPage) -> None:
     before = page.hints()
     assert len(before["arrows"]) == 13
     page.resize(hints, 560, 760)
-    page.look_at(400, 500)
-    page.wait(500)
+    page.look_at_node(hints)
     page.press("clear")
     assert page.hints() == {"version": 1, "arrows": [], "pins": [], "strokes": []}
     page.press("arrow")
@@ -98,10 +97,11 @@ def test_from_template_to_video(page: ComfyPage) -> None:
     page.wait(1500)
     page.reload()
     raw.wait_for_selector(".t2c-stage", state="attached")
-    page.look_at(400, 500)
-    page.wait(800)
+    hints = page.node("MotionHints")
+    page.look_at_node(hints)
+    page.wait_for_picture()
     assert page.hints() == undone
-    page.resize(page.node("MotionHints"), 420, 500)
+    page.resize(hints, 420, 500)
     page.shoot("5_reloaded")
     small = page.picture_box(PICTURE)[2:]
     assert small[0] < 0.75 * size[0]

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import math
-from pathlib import Path
 
 import torch
 
-from tests.core.reference_unet import VECTORS
+from t2c_core.networks.checkpoint import to_state_dict
+from t2c_core.networks.fold_batchnorm import KINDS
+from tests.vectors import network_shapes, randn
+
+
+def network(kind: str) -> torch.nn.Module:
+    """A network with these weights, in evaluation."""
+    _, state = to_state_dict(published_weights(kind))
+    with torch.device("meta"):
+        made = KINDS[kind]()
+    made.load_state_dict(state, assign=True)
+    return made.eval().requires_grad_(False)
+
+
+def agrees(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 1e-4) -> bool:
+    assert ours.shape == theirs.shape
+    return float((ours - theirs).abs().max() / theirs.abs().max()) < tolerance
 
 
 def rnd(seed: int, *shape: int) -> torch.Tensor:
@@ -19,11 +32,9 @@ def rnd(seed: int, *shape: int) -> torch.Tensor:
 
 @functools.lru_cache(1)
 def _made(kind: str) -> dict[str, torch.Tensor]:
-    keys = json.loads((Path(VECTORS) / f"{kind}_keys.json").read_text("utf-8"))
     made = {}
-    for key, shape in keys.items():
-        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
-        t = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+    for key, shape in network_shapes(kind).items():
+        t = randn(key, shape, kind)
         if "accumulation_counter" in key:
             t = torch.ones(tuple(shape))
         elif key.endswith("running_var") or "stored_var" in key:

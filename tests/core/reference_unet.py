@@ -1,45 +1,18 @@
-"""The reference's tiny UNet in diffusers, its weights and inputs made by the reference's rule, and its vectors.
-
-The rule: normal numbers seeded by the hash of a name; weights of more than one dimension are divided by sqrt(fan in),
-others are 0.1 * t, plus 1 where the name ends in 'weight'.
-"""
+"""The reference's tiny UNet in diffusers, its weights and text features made by the reference's rule."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import math
-import os
-from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
 from t2c_core.twin.diffusers_adapter import Conditioning
+from tests.vectors import randn, vectors, weight
 
-VECTORS = Path(os.environ.get("T2C_VECTORS") or Path(__file__).parents[1] / "data")
 WIDTHS = (32, 64, 128, 128)
 CROSS = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
-
-
-def vectors(name: str) -> dict[str, torch.Tensor]:
-    """The arrays of a vector file as tensors; names and other texts are left out."""
-    with np.load(VECTORS / f"{name}.npz") as file:
-        return {k: torch.from_numpy(file[k]) for k in file.files if file[k].dtype.kind not in "US"}
-
-
-def randn(key: str, shape: tuple[int, ...]) -> torch.Tensor:
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def weight(key: str, shape: tuple[int, ...]) -> torch.Tensor:
-    t = randn(key, shape)
-    if len(shape) > 1:
-        return t / math.sqrt(math.prod(shape[1:]))
-    return 0.1 * t + (1.0 if key.endswith("weight") else 0.0)
 
 
 @functools.cache
@@ -54,8 +27,7 @@ def reference_unet() -> UNet2DConditionModel:
         down_block_types=(CROSS[0],) * 3 + ("DownBlock2D",),
         up_block_types=("UpBlock2D",) + (CROSS[1],) * 3,
     ).eval()
-    with np.load(VECTORS / "unet.npz") as file:
-        keys = [str(key) for key in file["weight_keys"]]
+    keys = [str(key) for key in vectors("unet")["weight_keys"]]
     # Numbers stand for the weights while diffusers finds out which name of its own belongs to which.
     numbered = {f"model.diffusion_model.{key}": torch.tensor(float(i)) for i, key in enumerate(keys)}
     renamed = convert_ldm_unet_checkpoint(numbered, config=dict(unet.config))
@@ -66,7 +38,7 @@ def reference_unet() -> UNet2DConditionModel:
 
 def embedding(name: str) -> Conditioning:
     """'uncond', 'source', 'twin' or 'negative2'."""
-    return Conditioning(randn(f"input/emb/{name}", (77, 64))[None])
+    return Conditioning(randn(f"input/emb/{name}", (77, 64), "sampler")[None])
 
 
 def prompts(negative: str = "source", twin: str = "twin") -> dict[str, Conditioning]:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from t2c_core.errors import InputError
-from t2c_core.segment.clusters import CLUSTERINGS, MOST_SEED, cluster_places, connected_regions
-from t2c_core.segment.from_attention import refine_with_attention
+from t2c_core.segment.clusters import cluster_tokens, connected_regions, gram_embedding
+from t2c_core.segment.settings import CLUSTERINGS, MOST_SEED, MaskSettings
 from t2c_core.types import Attention
 
 
@@ -21,7 +21,11 @@ def attention_of(partition: np.ndarray, noise: float = 0.1) -> Attention:
     rng = np.random.default_rng(0)
     maps = torch.from_numpy(1.0 + 3.0 * (flat[:, None] == flat[None]) + noise * rng.random((flat.size, flat.size)))
     affinity = (maps / maps.sum(1, keepdim=True)).float()
-    return Attention(affinity, partition.shape, affinity)
+    return Attention(affinity, partition.shape)
+
+
+def clustered(attention: Attention, clusters: int, method: str, seed: int = 0) -> np.ndarray:
+    return cluster_tokens(attention, MaskSettings(clusters=clusters, clustering=method, cluster_seed=seed))
 
 
 def same_parts(a: np.ndarray, b: np.ndarray) -> bool:
@@ -35,7 +39,7 @@ def same_parts(a: np.ndarray, b: np.ndarray) -> bool:
 @pytest.mark.parametrize("seed", [0, 1, 42, MOST_SEED])
 def test_parts_are_found_on_any_grid_with_any_seed(method, shape, seed):
     partition = np.add.outer(np.arange(shape[0]) * 2 // shape[0], 2 * (np.arange(shape[1]) * 2 // shape[1]))
-    assert same_parts(cluster_places(attention_of(partition), 4, method, seed), partition)
+    assert same_parts(clustered(attention_of(partition), 4, method, seed), partition)
 
 
 @pytest.mark.parametrize("method", CLUSTERINGS)
@@ -44,33 +48,34 @@ def test_fewer_different_places_than_clusters(method):
     partition = np.repeat([[0], [1]], 8, axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        labels = cluster_places(attention_of(partition, noise=0.0), 5, method)
+        labels = clustered(attention_of(partition, noise=0.0), 5, method)
     assert not set(labels[0]) & set(labels[1])
 
 
-@pytest.mark.parametrize(
-    ("changed", "named"),
-    [({"seed": -1}, "seed"), ({"seed": MOST_SEED + 1}, "seed"), ({"clusters": 17}, "clusters")],
-)
 @pytest.mark.parametrize("method", CLUSTERINGS)
-def test_values_scikit_learn_refuses_are_named(method, changed, named):
+def test_more_clusters_than_tokens_are_named(method):
     with pytest.raises(InputError) as caught:
-        cluster_places(attention_of(np.zeros((4, 4), int)), **{"method": method, **changed})
-    assert caught.value.input == named
+        clustered(attention_of(np.zeros((4, 4), int)), 17, method)
+    assert caught.value.input == "clusters"
 
 
-def test_affinities_below_0_are_named():
-    affinity = -torch.ones(16, 16)
-    with pytest.raises(InputError, match="below 0") as caught:
-        cluster_places(Attention(affinity, (4, 4), affinity), 3)
-    assert caught.value.input == "attention"
+def test_gram_embedding_keeps_the_distances_of_all_maps():
+    maps = torch.softmax(torch.randn(6, 20, 20, generator=torch.Generator().manual_seed(0)), -1)
+    rows, points = torch.cat(list(maps), 1), gram_embedding(maps)
+    assert torch.allclose(torch.cdist(points, points), torch.cdist(rows, rows), atol=1e-5)
+    assert points.shape[1] <= 20
 
 
-def test_a_mask_of_another_size_is_named():
-    attention = attention_of(np.arange(16).reshape(4, 4) // 8)
-    with pytest.raises(InputError, match="30x20, the image 64x48") as caught:
-        refine_with_attention(torch.zeros(1, 48, 64, 3), torch.ones(1, 20, 30), attention, clusters=2)
-    assert caught.value.input == "mask"
+def test_eigenvectors_are_computed_for_k_means_only(monkeypatch):
+    """The float64 eigendecomposition takes a minute for 4096 tokens; the default clustering does not need it."""
+    calls = []
+    monkeypatch.setattr(
+        "t2c_core.segment.clusters.gram_embedding", lambda maps: calls.append(1) or gram_embedding(maps)
+    )
+    affinity = attention_of(np.arange(16).reshape(4, 4) // 8).affinity
+    attention = Attention(affinity, (4, 4), maps=torch.stack([affinity, affinity]))
+    assert same_parts(clustered(attention, 2, "spectral"), clustered(attention, 2, "kmeans"))
+    assert len(calls) == 1
 
 
 def test_every_region_is_connected_and_maximal():
@@ -98,4 +103,3 @@ def test_every_region_is_connected_and_maximal():
 def test_label_0_in_pieces():
     labels = np.array([[0, 1, 0], [0, 1, 0], [0, 1, 0]])
     assert connected_regions(labels).max() + 1 == 3
-    assert connected_regions(labels, whole_label_0=True).max() + 1 == 2

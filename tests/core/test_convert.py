@@ -76,7 +76,7 @@ def test_max_speed_must_be_positive(speed):
         (torch.zeros(1, 4, 4, 3), torch.full((1, 4, 4), 2.0), "mask"),
     ],
 )
-def test_bad_pictures(image, mask, word):
+def test_bad_images(image, mask, word):
     with pytest.raises(InputError) as caught:
         image_to_field(image, 1.0, mask)
     assert caught.value.input == word

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from t2c_core.warp.extend import extend_picture, extend_velocity
+from t2c_core.warp.extend import extend_image, extend_velocity
 
 
-def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
+def make_image(height: int, width: int, seed: int = 0) -> torch.Tensor:
     """Every pixel has a colour of its own."""
     return torch.rand(height, width, 3, generator=torch.Generator().manual_seed(seed))
 
@@ -33,8 +33,8 @@ MASKS = {
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("reach", [2.0, 5.0, 200.0])
 def test_only_the_fluids_colours_within_reach(name, reach):
-    image, mask = picture(37, 50), MASKS[name]
-    out = extend_picture(image, mask, reach)
+    image, mask = make_image(37, 50), MASKS[name]
+    out = extend_image(image, mask, reach)
     fluid = mask > 0.5
     assert out.shape == image.shape and out.dtype == torch.float32
     assert torch.equal(out[fluid], image[fluid]), "the fluid itself stays"
@@ -49,25 +49,25 @@ def test_only_the_fluids_colours_within_reach(name, reach):
     assert colours(out[near]) <= colours(image[fluid])
 
 
-def test_the_picture_is_not_written_to():
-    image = picture(20, 20)
+def test_the_image_is_not_written_to():
+    image = make_image(20, 20)
     kept = image.clone()
-    extend_picture(image, disc(20, 20, 5), 9.0)
+    extend_image(image, disc(20, 20, 5), 9.0)
     assert torch.equal(image, kept)
 
 
 def test_a_straight_border_is_a_mirror():
-    image, mask = picture(12, 30), torch.zeros(12, 30)
+    image, mask = make_image(12, 30), torch.zeros(12, 30)
     mask[:, :10] = 1
-    out = extend_picture(image, mask, 8.0)
+    out = extend_image(image, mask, 8.0)
     for d in range(1, 9):
         assert torch.equal(out[:, 9 + d], image[:, 10 - d]), f"{d} px outside shows {d - 1} px inside"
 
 
 def test_a_thin_band_is_folded_again_and_again():
-    image, mask = picture(8, 30), torch.zeros(8, 30)
+    image, mask = make_image(8, 30), torch.zeros(8, 30)
     mask[:, 10:13] = 1
-    out = extend_picture(image, mask, 12.0)
+    out = extend_image(image, mask, 12.0)
     # From column 13 on: 12, 11, 10, 11, 12, 11, ...
     for column, source in zip(range(13, 20), (12, 11, 10, 11, 12, 11, 10), strict=True):
         assert torch.equal(out[:, column], image[:, source])
@@ -76,32 +76,32 @@ def test_a_thin_band_is_folded_again_and_again():
 @pytest.mark.parametrize("value", [0.0, 1.0])
 @pytest.mark.parametrize("size", [(1, 1), (5, 9)])
 def test_nothing_to_extend(value, size):
-    image = picture(*size)
-    out = extend_picture(image, torch.full(size, value), 10.0)
+    image = make_image(*size)
+    out = extend_image(image, torch.full(size, value), 10.0)
     assert torch.equal(out, image)
     velocity = torch.rand(1, 2, *size)
     assert torch.equal(extend_velocity(velocity, torch.full((1, *size), value)), velocity)
 
 
 def test_a_mask_that_is_soft_everywhere():
-    image, mask = picture(15, 20), torch.zeros(15, 20)
+    image, mask = make_image(15, 20), torch.zeros(15, 20)
     mask[5:9, 5:9] = 0.3
-    out = extend_picture(image, mask, 50.0)
+    out = extend_image(image, mask, 50.0)
     assert torch.equal(out[5:9, 5:9], image[5:9, 5:9])
     assert colours(out) <= colours(image[5:9, 5:9])
 
 
 def test_the_faintest_rim_is_taken_from_the_rest():
     """Pixels that are hardly fluid show rock: they must not be carried along."""
-    image, mask = picture(10, 20), torch.zeros(10, 20)
+    image, mask = make_image(10, 20), torch.zeros(10, 20)
     mask[:, :8], mask[:, 8:10] = 1.0, 0.05
-    out = extend_picture(image, mask, 30.0)
+    out = extend_image(image, mask, 30.0)
     assert torch.equal(out[:, :8], image[:, :8])
     assert colours(out[:, 8:]) <= colours(image[:, :8])
 
 
 def test_half_precision():
-    out = extend_picture(picture(9, 12).half(), disc(9, 12, 3).half(), 4.0)
+    out = extend_image(make_image(9, 12).half(), disc(9, 12, 3).half(), 4.0)
     assert out.dtype == torch.float32 and torch.isfinite(out).all()
     assert extend_velocity(torch.rand(1, 2, 9, 12).half(), disc(9, 12, 3)[None].half()).dtype == torch.float32
 

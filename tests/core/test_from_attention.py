@@ -11,38 +11,48 @@ import torch
 
 from t2c_core.errors import InputError
 from t2c_core.hints import parse_hints
-from t2c_core.pictures import load_picture
-from t2c_core.segment.clusters import cluster_places, connected_regions
+from t2c_core.io.images import load_image
+from t2c_core.segment.clusters import cluster_tokens, connected_regions
 from t2c_core.segment.from_attention import (
-    enlarged,
-    eroded,
     keep_overlapping,
     mask_from_words,
-    refine_with_attention,
+    overlapping_regions,
+    resize_nearest,
+    snap_to_edges,
     word_score,
 )
 from t2c_core.segment.from_hints import mask_from_hints
-from t2c_core.segment.vocabulary import matching, parse_vocabulary, singular
-from t2c_core.twin.observe import AttentionObserver, isometric
+from t2c_core.segment.settings import MaskSettings
+from t2c_core.segment.vocabulary import match_indices, parse_vocabulary, singular
+from t2c_core.twin.attention_store import AttentionStore
 from t2c_core.types import Attention
-from tests.core.reference_unet import VECTORS, randn
+from tests.vectors import matching as names_in
+from tests.vectors import randn
+from tests.vectors import vectors as vectors_of
 
 ASSETS = Path(__file__).parents[2] / "assets"
-CASES = ["label0_not_split", "nonzero_is_split", "diagonal_8conn", "threshold_inclusive", "erosion_border"]
-CASES += ["erosion_even_kernel", "grey_mask", "empty", "random_blobs"]
+# The last documents a fault of the published code, which more than 255 regions overflow.
+CASES = [case for case in names_in("attnmask", r"case_(.+)_labels") if case != "overflow_255"]
 
 
 @pytest.fixture(scope="module")
 def vectors():
-    with np.load(VECTORS / "attnmask.npz") as file:
-        return {key: file[key] for key in file.files}
+    return vectors_of("attnmask")
+
+
+def eroded(mask, size, iterations):
+    """The published step after the mask, which this pack leaves to the node's ``grow``."""
+    return cv2.erode(mask.astype(np.uint8), np.ones((size, size), np.uint8), iterations=iterations) > 0
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_published_masks(vectors, case):
     threshold, size, iterations = vectors[f"case_{case}_params"]
-    regions = connected_regions(vectors[f"case_{case}_labels"], whole_label_0=True)
-    kept = keep_overlapping(enlarged(regions, 512, 512), vectors[f"case_{case}_mask_odise"] == 255, threshold)
+    labels = vectors[f"case_{case}_labels"]
+    regions = connected_regions(labels)
+    # The published code takes cluster 0 for one region even where it is in pieces.
+    regions[labels == 0] = regions.max() + 1
+    kept = keep_overlapping(resize_nearest(regions, 512, 512), vectors[f"case_{case}_mask_odise"] == 255, threshold)
     assert np.array_equal(kept * 255, vectors[f"case_{case}_mask"])
     assert np.array_equal(eroded(kept, int(size), int(iterations)) * 255, vectors[f"case_{case}_mask_erosion"])
 
@@ -53,7 +63,7 @@ def test_cluster_0_is_split_like_any_other(vectors):
     inside = vectors["case_label0_not_split_mask_odise"] == 255
 
     def kept(labels):
-        return keep_overlapping(enlarged(connected_regions(labels), 512, 512), inside)
+        return keep_overlapping(resize_nearest(connected_regions(labels), 512, 512), inside)
 
     expected = vectors["case_nonzero_is_split_mask"] == 255
     assert np.array_equal(kept(labels), kept((labels + 1) % 3))
@@ -66,64 +76,59 @@ def test_more_than_255_regions(vectors):
     regions = connected_regions(labels)
     assert regions.max() + 1 > 255
     inside = vectors["case_overflow_255_mask_odise"] == 255
-    kept = keep_overlapping(enlarged(regions, 512, 512), inside)
+    kept = keep_overlapping(resize_nearest(regions, 512, 512), inside)
     for number in range(regions.max() + 1):
-        where = enlarged(regions, 512, 512) == number
+        where = resize_nearest(regions, 512, 512) == number
         assert kept[where].all() == (inside[where].mean() >= 0.7)
         assert kept[where].any() == kept[where].all()
 
 
 def synthetic(vectors, tag):
-    """Attention over queries and keys made by the reference's rule, gathered by our observer."""
+    """Attention over queries and keys made by the reference's rule, gathered by our store."""
     region = vectors[f"{tag}_region"]
     res = len(region)
     onehot = torch.nn.functional.one_hot(torch.from_numpy(region.ravel().astype(int)), 8).float()
-    observer = AttentionObserver(1, active=True)
+    store = AttentionStore(1)
     for t in (1, 541):
         for block in ("input_block_4", "input_block_5", "output_block_6", "output_block_7", "output_block_8"):
             q, k = (
-                4 * onehot + 0.3 * randn(f"input/{tag}/{block}_self_attn_{part}_time_{t}", (16, res * res, 8))
+                4 * onehot
+                + 0.3 * randn(f"input/{tag}/{block}_self_attn_{part}_time_{t}", (16, res * res, 8), "attnmask")
                 for part in "qk"
             )
             # [half * heads + head, places, d] -> [half, places, heads * d]
             q, k = (x.unflatten(0, (2, 8)).transpose(1, 2).flatten(2) for x in (q, k))
-            observer.see(q, k, 8, ["uncond", "cond"], (res, res))
-    return observer.result()[0]
+            store.add_self(q, k, 8, ["uncond", "cond"], (res, res))
+    return store.result()[0]
 
 
-@pytest.fixture(scope="module", params=["synth16", "synth32"])
+@pytest.fixture(scope="module", params=names_in("attnmask", r"(synth\d+)_region"))
 def synthetic_case(request, vectors):
     return request.param, synthetic(vectors, request.param)
 
 
+@pytest.mark.slow
 def test_averaged_affinity_of_the_reference(vectors, synthetic_case):
     tag, attention = synthetic_case
     affinity = attention.affinity.numpy()
-    if tag == "synth16":
-        assert np.abs(affinity - vectors["synth16_affinity"]).max() < 1e-5
+    if f"{tag}_affinity" in vectors:
+        assert np.abs(affinity - vectors[f"{tag}_affinity"]).max() < 1e-5
     else:
         found = np.stack([affinity.sum(1), affinity.diagonal()])
-        assert np.abs(found - vectors["synth32_affinity_rowsum_diag"]).max() < 1e-5
+        assert np.abs(found - vectors[f"{tag}_affinity_rowsum_diag"]).max() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spectral", "kmeans"])
 @pytest.mark.parametrize("seed", [0, 7])
 def test_masks_of_the_reference(vectors, synthetic_case, method, seed):
     tag, attention = synthetic_case
     _, clusters, overlap, size, iterations = vectors[f"{tag}_params"]
     mask = torch.from_numpy(vectors[f"{tag}_mask_odise"] / 255.0)[None].float()
-    found = refine_with_attention(
-        torch.zeros(1, 512, 512, 3),
-        mask,
-        attention,
-        clusters=int(clusters),
-        method=method,
-        overlap=overlap,
-        seed=seed,
-        as_published=True,
-    )[0].numpy()
+    settings = MaskSettings(clusters=int(clusters), clustering=method, overlap=float(overlap), cluster_seed=seed)
+    found = overlapping_regions(mask, attention, settings)
     assert np.array_equal(found * 255, vectors[f"{tag}_mask"])
-    assert np.array_equal(eroded(found > 0, int(size), int(iterations)) * 255, vectors[f"{tag}_mask_erosion"])
+    assert np.array_equal(eroded(found, int(size), int(iterations)) * 255, vectors[f"{tag}_mask_erosion"])
 
 
 GRID = (32, 25)
@@ -132,9 +137,9 @@ GRID = (32, 25)
 @pytest.fixture(scope="module")
 def stream():
     """The photograph, what moves in it, and the attention a model would have: alike places attend to each other."""
-    picture = load_picture(ASSETS / "stream.jpg", longer_side=512)
-    truth = mask_from_hints(picture, parse_hints((ASSETS / "stream.hints.json").read_text("utf-8")))
-    rgb = picture[0].numpy()
+    image = load_image(ASSETS / "stream.jpg", longer_side=512)
+    truth = mask_from_hints(image, parse_hints((ASSETS / "stream.hints.json").read_text("utf-8")))
+    rgb = image[0].numpy()
     lab = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab), GRID[::-1], interpolation=cv2.INTER_AREA).reshape(-1, 3)
     share = cv2.resize(truth[0].numpy(), GRID[::-1], interpolation=cv2.INTER_AREA)
     rng = np.random.default_rng(0)
@@ -149,7 +154,7 @@ def stream():
     others = [floor + 0.3 * (1 - soft) * rng.random(GRID) for _ in range(2)]
     heat = torch.from_numpy(np.stack([water, *others])).float().clamp(0, 1)
     words = ("stream", "rocks", "forest")
-    return picture, truth, Attention(affinity, GRID, isometric(affinity[None]), words, heat)
+    return image, truth, Attention(affinity, GRID, words, heat)
 
 
 def iou(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -157,23 +162,26 @@ def iou(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spectral", "kmeans"])
 def test_words_find_the_water(stream, method):
-    picture, truth, attention = stream
-    found = mask_from_words(picture, attention, parse_vocabulary("streams"), clusters=8, method=method)
+    image, truth, attention = stream
+    found = mask_from_words(image, attention, MaskSettings(vocabulary="streams", clusters=8, clustering=method))
     assert found.shape == truth.shape and set(found.unique().tolist()) == {0, 1}
     assert iou(found, truth) > 0.72
 
 
-def test_borders_lie_on_the_picture_not_on_the_grid(stream):
-    picture, truth, attention = stream
-    blocky = refine_with_attention(picture, truth, attention, clusters=8, as_published=True)
-    snapped = refine_with_attention(picture, truth, attention, clusters=8)
+@pytest.mark.slow
+def test_borders_lie_on_the_image_not_on_the_grid(stream):
+    image, truth, attention = stream
+    kept = overlapping_regions(truth, attention, MaskSettings(clusters=8))
+    blocky, snapped = torch.from_numpy(kept)[None], snap_to_edges(image, kept, attention.grid)
     # Found: 0.854 against 0.833.
     assert iou(snapped, truth) > iou(blocky, truth) + 0.01
     assert iou(snapped, truth) > 0.84
 
 
+@pytest.mark.slow
 def test_scores_tell_water_from_the_rest(stream):
     _, truth, attention = stream
     score = word_score(attention, ("stream",))
@@ -182,47 +190,36 @@ def test_scores_tell_water_from_the_rest(stream):
     assert score.min() >= 0 and score.max() <= 1
 
 
+@pytest.mark.slow
 def test_same_seed_same_regions(stream):
     *_, attention = stream
-    first = cluster_places(attention, 6, "spectral", 3)
-    assert np.array_equal(first, cluster_places(attention, 6, "spectral", 3))
+    settings = MaskSettings(clusters=6, cluster_seed=3)
+    first = cluster_tokens(attention, settings)
+    assert np.array_equal(first, cluster_tokens(attention, settings))
     assert len(np.unique(first)) == 6
 
 
-@pytest.mark.parametrize(
-    ("changed", "named"),
-    [({"clusters": 0}, "clusters"), ({"clusters": 801}, "clusters"), ({"method": "best"}, "clustering")],
-)
-def test_wrong_values_are_named(stream, changed, named):
-    with pytest.raises(InputError) as caught:
-        cluster_places(stream[2], **changed)
-    assert caught.value.input == named
-
-
+@pytest.mark.slow
 def test_wrong_attention_is_named(stream):
-    picture, truth, attention = stream
-    broken = Attention(attention.affinity * torch.nan, GRID, attention.features)
+    image, truth, attention = stream
+    broken = Attention(attention.affinity * torch.nan, GRID)
     with pytest.raises(InputError, match="NaN"):
-        cluster_places(broken)
-    with pytest.raises(InputError, match="no heat maps"):
-        mask_from_words(picture, Attention(attention.affinity, GRID, attention.features), ("water",))
+        cluster_tokens(broken)
+    with pytest.raises(InputError, match="no heat maps of words: nobody looked"):
+        mask_from_words(image, Attention(attention.affinity, GRID, heat_problem="nobody looked"))
     with pytest.raises(InputError, match="stream, rocks, forest"):
-        mask_from_words(picture, attention, ("lava",))
+        mask_from_words(image, attention, MaskSettings(vocabulary="lava"))
     with pytest.raises(InputError) as caught:
-        refine_with_attention(picture, torch.zeros_like(truth), attention)
+        overlapping_regions(torch.zeros_like(truth), attention)
     assert caught.value.input == "overlap"
-    with pytest.raises(InputError):
-        keep_overlapping(np.zeros((2, 2), int), np.zeros((2, 2), bool), 1.5)
-    with pytest.raises(InputError):
-        eroded(np.zeros((2, 2), bool), 5, -1)
 
 
 def test_places_that_are_all_alike():
     even = torch.full((12, 12), 1 / 12)
-    attention = Attention(even, (3, 4), even)
+    attention = Attention(even, (3, 4))
     for method in ("spectral", "kmeans"):
-        assert cluster_places(attention, 3, method).shape == (3, 4)
-    assert cluster_places(attention, 1).max() == 0
+        assert cluster_tokens(attention, MaskSettings(clusters=3, clustering=method)).shape == (3, 4)
+    assert cluster_tokens(attention, MaskSettings(clusters=1)).max() == 0
 
 
 @pytest.mark.parametrize(
@@ -244,5 +241,19 @@ def test_vocabulary():
     assert parse_vocabulary("Water; rivers,\nmountain lake, water") == ("water", "river", "mountain lake")
     assert "cloud" in parse_vocabulary(" , ")
     words = ("the", "mountain", "lakes", "and", "a", "lake")
-    assert matching(words, ("mountain lake",)) == [1, 2]
-    assert matching(words, ("lake",)) == [2, 5]
+    assert match_indices(words, ("mountain lake",)) == [1, 2]
+    assert match_indices(words, ("lake",)) == [2, 5]
+
+
+def test_the_cut_of_a_border_erases_no_region_and_changes_nothing_far_from_it():
+    """On noise every border costs more than it gains: a small region would vanish, a hole of one block would close."""
+    image = torch.rand(1, 96, 96, 3, generator=torch.Generator().manual_seed(0))
+    kept = np.zeros((96, 96), bool)
+    kept[16:24, 16:24] = True
+    kept[40:88, 40:88] = True
+    snapped = snap_to_edges(image, kept, (12, 12))[0].numpy() > 0
+    assert snapped[16:24, 16:24].any()
+    assert snapped[49:79, 49:79].all()
+    away = np.ones((96, 96), bool)
+    away[7:33, 7:33] = away[31:97, 31:97] = False
+    assert not snapped[away].any()

@@ -11,17 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
-from t2c_core.__main__ import main
+from t2c_core.cli.main import main
 from t2c_core.errors import InputError
-from t2c_core.loop.read import read_frames
+from t2c_core.loop.read import probe, read_frames
 from t2c_core.twin.generate import generate_twins
 from t2c_core.twin.load import load_models
+from t2c_core.twin.prompts import TwinPrompts
 from t2c_core.twin.settings import TwinSettings
 from tests.core.tiny_checkpoints import checkpoint
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "a waterfall falling down hills, painting"
-TEXTS = {"uncond": "", "cond": PROMPT, "negative": PROMPT, "twin": "waterfall, hills"}
+PROMPTS = TwinPrompts(PROMPT, "waterfall, hills")
 
 
 @pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl"])
@@ -39,45 +40,53 @@ def arguments(file: Path, *more: str) -> list[str]:
     return ["generate", PROMPT, "--checkpoint", str(file), *few, *more]
 
 
+@pytest.mark.slow
 def test_from_prompt_to_file(file, tmp_path):
     output = tmp_path / "loop.webp"
     assert main([*arguments(file), "-o", str(output), "--quality", "100", "--previews"]) == 0
     frames = np.stack(list(read_frames(output)))
     assert frames.shape == (5, 96, 128, 3)
     assert np.abs(np.diff(frames.astype(int), axis=0)).max() > 8, "something moves"
-    artistic, realistic = (np.array(Image.open(tmp_path / f"loop_{name}.png")) for name in ("artistic", "realistic"))
+    artistic, realistic = (
+        np.array(Image.open(tmp_path / f"loop.webp.{name}.png")) for name in ("artistic", "realistic")
+    )
     assert artistic.shape == realistic.shape == (96, 128, 3)
     assert np.abs(artistic.astype(int) - realistic).mean() > 1
     assert np.abs(frames[0].astype(int) - artistic).mean() < 6, "the artistic one is animated"
 
 
-def test_as_a_command_twice_the_same(models, tmp_path):
+@pytest.mark.slow
+def test_as_a_command_the_same(tmp_path):
     file = checkpoint("sd1", tmp_path)
-    for name in ("a.gif", "b.gif"):
-        command = [sys.executable, "-m", "t2c_core", *arguments(file), "-o", str(tmp_path / name)]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
+    assert main([*arguments(file), "-o", str(tmp_path / "a.gif")]) == 0
+    command = [sys.executable, "-m", "t2c_core", *arguments(file), "-o", str(tmp_path / "b.gif")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
 
 
-def test_another_seed_another_picture(models):
+@pytest.mark.slow
+def test_another_seed_another_image(models):
     settings = TwinSettings(steps=2)
-    first, same, other = (generate_twins(models, TEXTS, settings, size=(64, 64), seed=s) for s in (1, 1, 2))
+    first, same, other = (generate_twins(models, PROMPTS, settings, size=(64, 64), seed=s) for s in (1, 1, 2))
     assert torch.equal(first.artistic, same.artistic) and torch.equal(first.realistic, same.realistic)
     assert not torch.equal(first.artistic, other.artistic)
     assert first.attention.words[:2] == ("a", "waterfall")
     assert first.attention.grid == (4, 4)
 
 
-def test_a_picture_stays_what_it_is(models):
-    picture = torch.rand(1, 75, 101, 3)
+def test_an_image_stays_what_it_is(models):
+    image = torch.rand(1, 75, 101, 3)
     counted = []
-    twins = generate_twins(models, TEXTS, TwinSettings(steps=3), picture=picture, on_step=counted.append)
-    assert torch.equal(twins.artistic, picture)
-    assert twins.realistic.shape == picture.shape
-    assert counted == [1, 2, 3, 4, 5, 6]
+    twins = generate_twins(
+        models, PROMPTS, TwinSettings(steps=3), image=image, on_step=lambda *step: counted.append(step)
+    )
+    assert torch.equal(twins.artistic, image)
+    assert twins.realistic.shape == image.shape
+    assert counted == [(i, 6) for i in range(1, 7)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -87,7 +96,7 @@ def test_a_picture_stays_what_it_is(models):
         (["--vocabulary", "lava"], "vocabulary: has no word of the prompt"),
         (["--clusters", "0"], "clusters: is 0"),
         (["--checkpoint", "none.safetensors"], "checkpoint: 'none.safetensors' does not exist"),
-        (["--format", "mp4", "--cfg", "nan"], "source_scale"),
+        (["--format", "mp4", "--cfg", "nan"], "cfg: is nan"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(models, tmp_path, capsys, more, said):
@@ -99,13 +108,37 @@ def test_what_cannot_be_is_said_in_one_sentence(models, tmp_path, capsys, more, 
     assert not output.exists()
 
 
+@pytest.mark.slow
+def test_the_words_of_direction_and_prompt_say_the_length(tmp_path):
+    """The direction's number of frames counts, then what the prompt shows: the sea takes 120."""
+    file, output = checkpoint("sd1", tmp_path), tmp_path / "loop.webp"
+    few = ["--checkpoint", str(file), "--steps", "2", "--width", "64", "--height", "64", "-o", str(output)]
+    assert main(["generate", PROMPT, *few, "--direction", "the waterfall flows down, 4 frames"]) == 0
+    assert probe(output).frames == 4
+    assert main(["generate", "the sea at night", *few, "--direction", "left to right"]) == 0
+    assert probe(output).frames == 120
+    assert main(["generate", "a rock", *few, "--vocabulary", "rock", "--direction", "the sea flows left"]) == 0
+    assert probe(output).frames == 120
+
+
 def test_a_prompt_in_which_nothing_moves(tmp_path, capsys):
     file = checkpoint("sd1", tmp_path)
     assert main(["generate", "a castle", "--checkpoint", str(file), "-o", str(tmp_path / "x.gif")]) == 2
     assert "direction: is not given" in capsys.readouterr().err
 
 
-def test_too_small_a_picture(models):
+def test_too_small_a_image(models):
     with pytest.raises(InputError) as caught:
-        generate_twins(models, TEXTS, TwinSettings(steps=2), picture=torch.rand(1, 4, 30, 3))
-    assert caught.value.input == "picture"
+        generate_twins(models, PROMPTS, TwinSettings(steps=2), image=torch.rand(1, 4, 30, 3))
+    assert caught.value.input == "image"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(models, tmp_path, dtype):
+    """Close to float32 where float32 is sampled, in every step and in the attention."""
+    short = load_models(checkpoint("sd1", tmp_path), dtype=dtype)
+    a, b = (generate_twins(m, PROMPTS, TwinSettings(steps=3), size=(64, 64)) for m in (models, short))
+    assert (a.realistic - b.realistic).abs().mean() < 0.02 and (a.artistic - b.artistic).abs().mean() < 0.02
+    assert (a.attention.affinity - b.attention.affinity).abs().max() < 1e-2
+    assert torch.allclose(b.attention.affinity.sum(1), torch.ones(16), atol=1e-4)

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import math
-import os
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from t2c_core.errors import InputError
-from t2c_core.types import INTEGRATIONS
 from t2c_core.warp import integrate
-from t2c_core.warp.integrate import displacement, pixel_grid, reversed_traces, traces, unit_step
-
-VECTORS = Path(os.environ.get("T2C_VECTORS") or Path(__file__).parents[1] / "data")
+from t2c_core.warp.integrate import displacement, flow_map, pixel_grid, reverse_trajectory, trajectory
+from t2c_core.warp.plan import INTEGRATIONS
+from tests.vectors import matching, vectors
 
 
 def uniform(x: float, y: float, height: int = 9, width: int = 13) -> torch.Tensor:
@@ -34,19 +31,19 @@ def noise_field(height: int, width: int, seed: int = 0, speed: float = 1.5) -> t
 
 
 def every_position(field: torch.Tensor, steps: int, integration: str, **options) -> tuple[list, list]:
-    step, start = unit_step(field, integration), pixel_grid(*field.shape[-2:])
-    onward = list(traces(step, start, steps, integration))
-    return onward, list(reversed_traces(step, start, steps, integration, **options))
+    step, start = flow_map(field, integration), pixel_grid(*field.shape[-2:])
+    onward = list(trajectory(step, start, steps, integration))
+    return onward, list(reverse_trajectory(step, start, steps, integration, **options))
 
 
 def test_the_published_integration():
-    """The reference code's own displacements after 12 steps."""
-    with np.load(VECTORS / "video.npz") as stored:
-        seed, size, expected = int(stored["seed"]), int(stored["size"]), stored["displacement_12"]
+    """The reference code's own displacements after so many steps."""
+    stored, (steps,) = vectors("video"), matching("video", r"displacement_(\d+)")
+    seed, size, expected = int(stored["seed"]), int(stored["size"]), stored[f"displacement_{steps}"]
     small = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(seed + 22))
     flow = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False) * 1.5
     flow[..., : size // 3] = 0
-    ours = displacement(flow, 12, "nearest")[:, :, ::2, ::2].numpy()
+    ours = displacement(flow, int(steps), "nearest")[:, :, ::2, ::2].numpy()
     assert ours.shape == expected.shape
     assert np.abs(ours - expected).max() < 1e-4
     # The vectors must exercise both rules: pixels that leave and are marked, and pixels that never move.
@@ -61,7 +58,7 @@ def test_pixel_grid_runs_row_by_row():
 @pytest.mark.parametrize("integration", INTEGRATIONS)
 @pytest.mark.parametrize("size", [(9, 13), (31, 5), (1, 1), (1, 7)])
 def test_uniform_motion(integration, size):
-    step = unit_step(uniform(0.5, -0.25, *size), integration)
+    step = flow_map(uniform(0.5, -0.25, *size), integration)
     assert step.shape == (*size, 2) and step.dtype == torch.float32
     torch.testing.assert_close(step, torch.tensor([0.5, -0.25]).expand(*size, 2), atol=1e-5, rtol=0)
     if integration != "nearest":
@@ -78,14 +75,12 @@ def test_no_steps_and_no_speed(integration):
 def test_half_precision_comes_out_as_float32():
     field = noise_field(11, 17)
     for integration in INTEGRATIONS:
-        step = unit_step(field.half(), integration)
+        step = flow_map(field.half(), integration)
         assert step.dtype == torch.float32
-        torch.testing.assert_close(step, unit_step(field.half().float(), integration))
+        torch.testing.assert_close(step, flow_map(field.half().float(), integration))
 
 
-@pytest.mark.parametrize(
-    "call", [lambda: unit_step(uniform(1, 0), "euler"), lambda: displacement(uniform(1, 0), 1, "")]
-)
+@pytest.mark.parametrize("call", [lambda: flow_map(uniform(1, 0), "euler"), lambda: displacement(uniform(1, 0), 1, "")])
 def test_unknown_integration(call):
     with pytest.raises(InputError) as caught:
         call()
@@ -163,13 +158,13 @@ def most_frames(lists: int, times: int) -> int:
 
 
 @pytest.mark.parametrize(("lists", "times"), [(1000, 1), (30, 2), (15, 3), (6, 5), (4, 8)])
-def test_look_ups_of_reversed_traces(monkeypatch, lists, times):
+def test_look_ups_of_a_reverse_trajectory(monkeypatch, lists, times):
     original, calls = integrate.sample, []
     monkeypatch.setattr(integrate, "sample", lambda *a, **k: calls.append(1) or original(*a, **k))
-    step, start = unit_step(noise_field(8, 8)), pixel_grid(8, 8)
+    step, start = flow_map(noise_field(8, 8)), pixel_grid(8, 8)
     for steps in (100, 200, 400):
         calls.clear()
-        assert sum(1 for _ in reversed_traces(step, start, steps, "rk4", lists * LIST)) == steps + 1
+        assert sum(1 for _ in reverse_trajectory(step, start, steps, "rk4", lists * LIST)) == steps + 1
         assert steps <= len(calls) <= times * steps
         assert most_frames(lists, times) > steps, "what the documentation promises"
 
@@ -190,7 +185,7 @@ def test_check_points_keep_no_more_than_their_bytes(monkeypatch, lists, steps):
         return out
 
     monkeypatch.setattr(integrate, "_advance", watched)
-    for _ in reversed_traces(unit_step(noise_field(8, 8)), pixel_grid(8, 8), steps, "rk4", lists * LIST):
+    for _ in reverse_trajectory(flow_map(noise_field(8, 8)), pixel_grid(8, 8), steps, "rk4", lists * LIST):
         pass
     assert min(lists, steps) <= most <= lists + 3
 

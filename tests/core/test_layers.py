@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from t2c_core.loop.blend import linear_blend
-from t2c_core.types import MotionField, WarpPlan
+from t2c_core.types import MotionField
 from t2c_core.warp import integrate
 from t2c_core.warp import layers as module
 from t2c_core.warp.layers import FluidWarp
+from t2c_core.warp.plan import WarpPlan, WarpSettings
 
 RENDERERS = ("gather", "splat")
 
 
-def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
+def make_image(height: int, width: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed))
 
 
@@ -29,9 +30,10 @@ def box(height: int, width: int, top: int, bottom: int, left: int, right: int) -
 def plan(mask: torch.Tensor, velocity: torch.Tensor | tuple[float, float], frames: int, renderer: str, **options):
     if isinstance(velocity, tuple):
         velocity = torch.tensor(velocity).reshape(1, 2, 1, 1).expand(1, 2, *mask.shape[-2:])
-    image = options.pop("image", None)
-    image = picture(*mask.shape[-2:]) if image is None else image
-    return WarpPlan(image, MotionField(velocity * (mask > 0)[:, None], mask), frames, renderer=renderer, **options)
+    image, metric = (options.pop(name, None) for name in ("image", "metric"))
+    image = make_image(*mask.shape[-2:]) if image is None else image
+    field = MotionField(velocity * (mask > 0)[:, None], mask)
+    return WarpPlan(image, field, WarpSettings(frames, renderer=renderer, **options), metric)
 
 
 def radial(size: int, rate: float) -> torch.Tensor:
@@ -49,7 +51,7 @@ def test_only_the_fluid_is_worked_on():
     assert torch.equal(warp.positions[-1], torch.tensor([11.0, 7.0]))
     assert torch.equal(warp.indices, warp.positions[:, 1].long() * 14 + warp.positions[:, 0].long())
     for layers in warp.layers(warp.texture):
-        assert layers.forward.shape == layers.backward.shape == (16, 3)
+        assert layers.forward.shape == layers.backward.shape == (3, 16)
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
@@ -63,8 +65,8 @@ def test_forward_by_i_and_backward_by_the_rest(renderer, frames):
     assert len(rendered) == frames
     for i, layers in enumerate(rendered):
         for colours, steps in ((layers.forward, i), (layers.backward, i - frames)):
-            found = colours.reshape(height, width, 3)
-            expected = torch.roll(made.picture[0], (-steps, steps), (0, 1))
+            found = colours.T.reshape(height, width, 3)
+            expected = torch.roll(made.image[0], (-steps, steps), (0, 1))
             rows = slice(0, height - steps) if steps > 0 else slice(-steps, height)
             torch.testing.assert_close(found[rows, 9:-9], expected[rows, 9:-9], atol=1e-4, rtol=0)
         assert torch.as_tensor(layers.share).mean().item() == pytest.approx(1 - i / frames, abs=1e-5)
@@ -75,19 +77,19 @@ def test_the_first_frame_is_the_forward_layer_alone(renderer):
     made = plan(box(30, 30, 4, 26, 4, 26), (0.7, 0.3), 10, renderer)
     warp = FluidWarp(made)
     first = next(iter(warp.layers(warp.texture)))
-    source = made.picture.reshape(-1, 3)[warp.indices]
-    torch.testing.assert_close(linear_blend(first), source, atol=1e-5, rtol=0)
+    source = made.image.reshape(-1, 3)[warp.indices]
+    torch.testing.assert_close(linear_blend(first).T, source, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
-def test_what_goes_along_moves_with_the_colours(renderer):
+def test_aux_channels_move_with_the_colours(renderer):
     made = plan(torch.ones(1, 16, 24), (1.0, 0.0), 6, renderer)
     warp = FluidWarp(made)
     # The channels that go along are read bilinearly, the colours bicubically: the same at whole pixels.
     for layers in warp.layers(warp.texture, warp.texture[..., :2].contiguous()):
-        assert [part.shape for part in layers.along] == [(16 * 24, 2)] * 2
-        torch.testing.assert_close(layers.along[0], layers.forward[:, :2], atol=1e-5, rtol=0)
-        torch.testing.assert_close(layers.along[1], layers.backward[:, :2], atol=1e-5, rtol=0)
+        assert [part.shape for part in layers.aux] == [(2, 16 * 24)] * 2
+        torch.testing.assert_close(layers.aux[0], layers.forward[:2], atol=1e-5, rtol=0)
+        torch.testing.assert_close(layers.aux[1], layers.backward[:2], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
@@ -114,7 +116,7 @@ def least(made: WarpPlan) -> torch.Tensor:
         assert covered.shape == warp.indices.shape and covered.min() >= 0 and covered.max() <= 1
         out[warp.indices] = torch.minimum(out[warp.indices], covered)
         count += 1
-    assert count == made.frames
+    assert count == made.settings.frames
     return out.reshape(warp.height, warp.width)
 
 
@@ -134,7 +136,7 @@ def test_a_river_longer_than_its_way_is_covered_from_either_side(renderer, frame
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
-def test_the_mirrored_picture_beyond_its_edge_is_not_covered(renderer):
+def test_the_mirrored_image_beyond_its_edge_is_not_covered(renderer):
     # The whole picture flows 30 px through a picture 20 px wide.
     assert (least(plan(torch.ones(1, 5, 20), (1.0, 0.0), 30, renderer)) == 0).all()
 
@@ -144,11 +146,11 @@ def test_a_source_thins_the_splats_out_as_it_should():
     rate, frames = 0.05, 10
     warp = FluidWarp(plan(torch.ones(1, 61, 61), radial(61, rate), frames, "splat"))
     middle = (warp.positions - 30).abs().amax(1) < 16
-    sums = warp._splats(warp.texture[..., :1], continued=False)
+    sums = warp._splats(warp.texture[..., :1], coverage=True)
     for i, ((forward, backward), covered) in enumerate(zip(sums, warp.coverage(), strict=True)):
-        assert forward[-1, middle].mean().item() == pytest.approx(math.exp(-2 * rate * i), rel=0.08)
-        assert backward[-1, middle].mean().item() == pytest.approx(math.exp(2 * rate * (frames - i)), rel=0.08)
-        assert torch.equal(covered, torch.maximum(forward[-1], backward[-1]).clamp(max=1))
+        assert forward[0, middle].mean().item() == pytest.approx(math.exp(-2 * rate * i), rel=0.08)
+        assert backward[0, middle].mean().item() == pytest.approx(math.exp(2 * rate * (frames - i)), rel=0.08)
+        assert torch.equal(covered, torch.maximum(forward[0], backward[0]).clamp(max=1))
         assert covered[middle].min() > 0.99
 
 
@@ -164,8 +166,8 @@ def test_holes_of_a_sink_and_a_source_show_neither_grey_nor_black(rate):
         for colours in (layers.forward, layers.backward):
             assert torch.isfinite(colours).all()
             # The texture's own range, a little beyond it where detail is put on a filled mean.
-            assert colours[:, 0].min() > 0.78 and colours[:, 0].max() < 1.02
-            assert colours[:, 1:].min() > -0.07 and colours[:, 1:].max() < 0.17
+            assert colours[0].min() > 0.78 and colours[0].max() < 1.02
+            assert colours[1:].min() > -0.07 and colours[1:].max() < 0.17
 
 
 def test_a_hole_shows_the_other_layer():
@@ -175,7 +177,7 @@ def test_a_hole_shows_the_other_layer():
     warp = FluidWarp(made)
     for i, layers in enumerate(warp.layers(warp.texture)):
         gap = slice(22, 22 + 3 * i - 2) if i else slice(0, 0)
-        torch.testing.assert_close(layers.forward[gap], layers.backward[gap], atol=1e-5, rtol=0)
+        torch.testing.assert_close(layers.forward[:, gap], layers.backward[:, gap], atol=1e-5, rtol=0)
         assert torch.isfinite(layers.forward).all() and torch.isfinite(layers.backward).all()
 
 
@@ -201,7 +203,7 @@ def test_filling_when_nothing_is_known_shows_the_place_itself(size):
     warp = FluidWarp(made)
     count = size[0] * size[1]
     filled = warp._fill(torch.full((3, count), math.nan), torch.ones(count, dtype=torch.bool), warp.texture)
-    torch.testing.assert_close(filled.T, made.picture.reshape(-1, 3))
+    torch.testing.assert_close(filled.T, made.image.reshape(-1, 3))
 
 
 # --- softmax splatting in a plan --------------------------------------------------------------------------------------
@@ -218,7 +220,7 @@ def test_the_metric_says_which_of_two_is_in_front(near, expected):
     made = plan(torch.ones(1, 3, 12), velocity, 3, "splat", image=image, metric=metric, integration="bilinear")
     warp = FluidWarp(made)
     layers = list(warp.layers(warp.texture))[1]
-    assert layers.forward.reshape(3, 12, 3)[1, 4, 0].item() == pytest.approx(expected, abs=1e-3)
+    assert layers.forward.reshape(3, 3, 12)[0, 1, 4].item() == pytest.approx(expected, abs=1e-3)
 
 
 def test_an_even_metric_changes_nothing():
@@ -238,11 +240,11 @@ def test_an_even_metric_changes_nothing():
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 40), (40, 1)])
 @pytest.mark.parametrize("speed", [0.0, 1.0, 100.0])
 @pytest.mark.parametrize("frames", [2, 3])
-def test_tiny_pictures_and_absurd_speeds(renderer, size, speed, frames):
+def test_tiny_images_and_absurd_speeds(renderer, size, speed, frames):
     made = plan(torch.ones(1, *size), (5.0, -3.0), frames, renderer, speed=speed)
     warp = FluidWarp(made)
     for layers in warp.layers(warp.texture):
-        assert layers.forward.shape == (size[0] * size[1], 3)
+        assert layers.forward.shape == (3, size[0] * size[1])
         assert torch.isfinite(layers.forward).all() and torch.isfinite(layers.backward).all()
     assert torch.isfinite(least(made)).all()
 
@@ -251,7 +253,7 @@ def test_tiny_pictures_and_absurd_speeds(renderer, size, speed, frames):
 def test_half_precision_is_rendered_in_float32(renderer):
     full = plan(torch.ones(1, 11, 17), (0.5, 0.25), 4, renderer)
     field = MotionField(full.flow.velocity.half(), full.flow.mask.half())
-    half = FluidWarp(WarpPlan(full.picture.half(), field, 4, renderer=renderer))
+    half = FluidWarp(WarpPlan(full.image.half(), field, WarpSettings(4, renderer=renderer)))
     whole = FluidWarp(full)
     for a, b in zip(half.layers(half.texture), whole.layers(whole.texture), strict=True):
         assert a.forward.dtype == torch.float32

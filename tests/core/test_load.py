@@ -7,40 +7,25 @@ import math
 import pathlib
 import pickle
 import shutil
-import socket
+import subprocess
+import sys
 
 import huggingface_hub
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from t2c_core.errors import InputError
-from t2c_core.twin.diffusers_adapter import blocks_of
-from t2c_core.twin.load import decode, encode_picture, encode_text, load_models, words_of
+from t2c_core.twin.diffusers_adapter import injection_layers
+from t2c_core.twin.load import decode, encode_image, encode_text, load_models, prompt_words
 from tests.core import tiny_checkpoints
-from tests.core.reference_unet import reference_unet, weight
-from tests.core.tiny_checkpoints import CONTEXT, checkpoint, clip_shapes, tiny_vocabulary, weights, write_tokenizer
+from tests.core.reference_unet import reference_unet
+from tests.core.tiny_checkpoints import CONTEXT, checkpoint, tiny_vocabulary, weights, write_tokenizer
 
+ROOT = pathlib.Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("no_network")
 FAMILIES = ["sd1", "sd2", "sdxl"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_network():
-    """Without the libraries' offline switch, and counted: they may swallow what a refused connection raises."""
-    tried = []
-
-    def refuse(*args, **kwargs):
-        tried.append(args)
-        raise OSError("something wants to go to the network")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        patch.setattr(socket.socket, "connect", refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        yield
-    assert not tried
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -56,15 +41,15 @@ def test_family_and_parts(loaded):
     latent = torch.randn(1, 4, 8, 12)
     out = loaded.unet(latent, 500, conditioning.context, added_cond_kwargs=dict(conditioning.added) or None).sample
     assert out.shape == latent.shape and torch.isfinite(out).all() and out.std() > 0.01
-    picture = decode(loaded, latent)
-    assert picture.shape == (1, 64, 96, 3) and picture.min() >= 0 and picture.max() <= 1
-    assert encode_picture(loaded, picture).shape == latent.shape
+    image = decode(loaded, [latent])[0]
+    assert image.shape == (1, 64, 96, 3) and image.min() >= 0 and image.max() <= 1
+    assert encode_image(loaded, image).shape == latent.shape
     if loaded.family == "sdxl":
         assert conditioning.added["time_ids"].tolist() == [[64, 96, 0, 0, 64, 96]]
         assert conditioning.added["text_embeds"].shape == (1, CONTEXT // 2)
-        assert blocks_of(loaded.unet).feature == 1
+        assert injection_layers(loaded.unet).feature == 1
     else:
-        assert blocks_of(loaded.unet).feature == 4
+        assert injection_layers(loaded.unet).feature == 4
 
 
 def test_weights_are_the_reference_s(loaded):
@@ -74,19 +59,6 @@ def test_weights_are_the_reference_s(loaded):
     ours, theirs = loaded.unet.state_dict(), reference_unet().state_dict()
     assert set(ours) == set(theirs)
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
-
-
-def test_text_features_of_1x_are_transformers_own(loaded):
-    if loaded.family != "sd1":
-        pytest.skip("one encoder is enough")
-    encoder = loaded.encoders[0].model
-    names = {key.removeprefix("text_model.") for key in encoder.state_dict()}
-    expected = {key.removeprefix("text_model."): weight(key, shape) for key, shape in clip_shapes(CONTEXT)}
-    assert names - set(expected) <= {"embeddings.position_ids"}
-    for key, value in encoder.state_dict().items():
-        plain = key.removeprefix("text_model.")
-        if plain in expected:
-            assert torch.equal(value, expected[plain])
 
 
 def text_states(own, start, names, layers, ids, act):
@@ -164,7 +136,7 @@ def test_text_features_are_those_of_the_definition(tmp_path, monkeypatch, family
 
 
 def test_words(loaded):
-    assert words_of(loaded, "A waterfall, the river and waterfall")[:3] == [
+    assert prompt_words(loaded, "A waterfall, the river and waterfall")[:3] == [
         ("a", [1]),
         ("waterfall", [2, 9]),
         ("the", [4]),
@@ -211,6 +183,7 @@ def changed(key, value):
     return lambda w: {**w, key: value}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -265,6 +238,37 @@ def test_short_numbers_load_as_what_they_are(tmp_path, dtype):
     assert torch.equal(unet.conv_out.weight, short["model.diffusion_model.out.2.weight"].float())
 
 
+PEAK = """
+import re, sys
+from pathlib import Path
+import torch
+from t2c_core.twin.load import load_models
+
+def resident(kind):
+    return 1024 * int(re.search(kind + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+load_models(Path(sys.argv[1]))
+before = resident("VmRSS")
+load_models(Path(sys.argv[2]), dtype=torch.float16)
+print(resident("VmHWM") - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="reads /proc")
+def test_half_precision_is_loaded_without_a_second_copy(tmp_path, monkeypatch):
+    """Peak memory over the size of an fp16 file: 2.9 when the UNet went through float32, now 1.3."""
+    tiny, large = (tmp_path / name for name in ("tiny", "large"))
+    tiny.mkdir(), large.mkdir()
+    first = checkpoint("sd1", tiny)
+    monkeypatch.setattr(tiny_checkpoints, "WIDTH", 64)
+    monkeypatch.setattr(tiny_checkpoints, "weight", lambda key, shape: torch.ones(shape, dtype=torch.float16))
+    second = checkpoint("sd1", large)
+    command = [sys.executable, "-c", PEAK, str(first), str(second)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 1.8 * second.stat().st_size
+
+
 def test_an_unknown_prediction_is_refused(tmp_path):
     with pytest.raises(InputError) as caught:
         load_models(checkpoint("sd1", tmp_path), prediction="sample")
@@ -296,6 +300,7 @@ def test_no_tokenizer_says_where_to_get_one(nowhere, tmp_path):
 CACHED = "hub/models--openai--clip-vit-large-patch14"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "place",
     [
@@ -310,7 +315,7 @@ def test_a_tokenizer_is_found_in_each_usual_place(nowhere, tmp_path, place):
     if place.startswith(CACHED):
         (tmp_path / CACHED / "refs").mkdir()
         (tmp_path / CACHED / "refs" / "main").write_text("a" * 40)
-    assert words_of(load_models(nowhere), "river")[0] == ("river", [1])
+    assert prompt_words(load_models(nowhere), "river")[0] == ("river", [1])
 
 
 def test_tokenizers_that_do_not_fit_are_named(nowhere, tmp_path):
@@ -326,146 +331,7 @@ def test_tokenizers_that_do_not_fit_are_named(nowhere, tmp_path):
         assert caught.value.input == "tokenizer"
 
 
-def saved(family, tmp_path, **how):
-    """The model of a tiny single file, and a diffusers folder made of it."""
-    single = load_models(checkpoint(family, tmp_path))
-    folder = tmp_path / "folder"
-    single.unet.save_pretrained(folder / "unet", **how)
-    single.vae.save_pretrained(folder / "vae", **how)
-    for encoder, name in zip(single.encoders, ("text_encoder", "text_encoder_2"), strict=False):
-        encoder.model.save_pretrained(folder / name, **how)
-    (tmp_path / "tokenizer").rename(folder / "tokenizer")
-    (folder / "model_index.json").write_text("{}")
-    (folder / "scheduler").mkdir()
-    (folder / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
-    return single, folder
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_diffusers_folder_is_the_same_model(tmp_path, family):
-    single, folder = saved(family, tmp_path)
-    again = load_models(folder)
-    assert again.family == family and again.prediction == "v_prediction"
-    for text in ("a lake", "clouds"):
-        a, b = (encode_text(m, text, (64, 64)).context for m in (single, again))
-        assert torch.equal(a, b)
-    assert all(torch.equal(a, b) for a, b in zip(single.unet.parameters(), again.unet.parameters(), strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(single.vae.parameters(), again.vae.parameters(), strict=True))
-
-
-def test_a_folder_in_half_precision_only(tmp_path):
-    single, folder = saved("sd1", tmp_path, variant="fp16")
-    for file in folder.rglob("*.safetensors"):
-        assert ".fp16" in file.name
-        save_file({key: value.half() for key, value in load_file(file).items()}, file, metadata={"format": "pt"})
-    config("text_encoder", dtype="float16", torch_dtype="float16")(folder)
-    again = load_models(folder)
-    for module, other in ((single.unet, again.unet), (single.encoders[0].model, again.encoders[0].model)):
-        for a, b in zip(module.parameters(), other.parameters(), strict=True):
-            assert b.dtype == torch.float32 and torch.equal(a.half().float(), b)
-
-
-def edited(part, change):
-    def edit(folder):
-        file = next((folder / part).glob("*.safetensors"))
-        kept = load_file(file)
-        change(kept)
-        save_file(kept, file, metadata={"format": "pt"})
-
-    return edit
-
-
-def lose(end):
-    return lambda kept: kept.pop(next(key for key in kept if key.endswith(end)))
-
-
-def spoil(end):
-    return lambda kept: kept[next(key for key in kept if key.endswith(end))].fill_(torch.nan)
-
-
-def halve(part):
-    def edit(folder):
-        file = next((folder / part).glob("*.safetensors"))
-        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-    return edit
-
-
-def config(part, **changes):
-    def edit(folder):
-        file = folder / part / "config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
-
-    return edit
-
-
-def flux(folder):
-    (folder / "unet").rename(folder / "transformer")
-    (folder / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda folder: shutil.rmtree(folder / "vae"), "it lacks vae"),
-        (lambda folder: (folder / "text_encoder").rename(folder / "text_encoder_2"), "the refiner"),
-        (flux, "FluxPipeline"),
-        (lambda folder: (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink(), "unet' is damaged"),
-        (lambda folder: (folder / "scheduler" / "scheduler_config.json").write_text("{"), "valid JSON"),
-        (lambda folder: (folder / "unet" / "config.json").write_text("{"), "unet' is damaged"),
-        *[(halve(part), f"{part}' is damaged") for part in ("unet", "vae", "text_encoder")],
-        (edited("unet", lose("conv_out.weight")), "1 weights are missing (conv_out.weight)"),
-        (edited("vae", lose("decoder.conv_out.bias")), "missing (decoder.conv_out.bias)"),
-        (edited("text_encoder", lose("layers.1.mlp.fc1.weight")), "layers.1.mlp.fc1.weight"),
-        (edited("unet", spoil("conv_out.weight")), "NaN"),
-        (edited("text_encoder", spoil("layers.1.mlp.fc1.weight")), "NaN"),
-        (config("vae", block_out_channels=[32, 32, 64, 128]), "vae' is damaged"),
-    ],
-)
-def test_folders_that_cannot_be_used_are_named(tmp_path, change, said):
-    _, folder = saved("sd1", tmp_path)
-    change(folder)
-    with pytest.raises(InputError) as caught:
-        load_models(folder)
-    assert caught.value.input == "checkpoint"
-    assert said in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model", "text_encoder/pytorch_model"])
-def test_programs_in_a_folder_are_not_run(tmp_path, name):
-    class Program:
-        def __reduce__(self):
-            return (pathlib.Path.touch, (tmp_path / "ran",))
-
-    _, folder = saved("sd1", tmp_path)
-    file = folder / f"{name}.bin"
-    next(file.parent.glob("*.safetensors")).unlink()
-    torch.save({"x": Program()}, file)
-    with pytest.raises(InputError, match="is damaged"):
-        load_models(folder)
-    assert not (tmp_path / "ran").exists()
-    torch.load(file, weights_only=False)
-    assert (tmp_path / "ran").exists(), "it would have run"
-
-
-def test_a_folder_of_an_unclip_model_is_named(tmp_path):
-    _, folder = saved("sd2", tmp_path)
-    single = load_models(folder).unet
-    unclip = UNet2DConditionModel.from_config(
-        single.config, class_embed_type="projection", projection_class_embeddings_input_dim=64
-    )
-    unclip.save_pretrained(folder / "unet")
-    with pytest.raises(InputError, match="class_embed_type"):
-        load_models(folder)
-
-
-def test_a_folder_of_xl_needs_both_text_encoders(tmp_path):
-    _, folder = saved("sdxl", tmp_path)
-    shutil.rmtree(folder / "text_encoder_2")
-    with pytest.raises(InputError, match="lacks text_encoder_2"):
-        load_models(folder)
-
-
+@pytest.mark.slow
 def test_v_models_of_2x_are_recognised(tmp_path):
     path = checkpoint("sd2", tmp_path)
     key = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from PIL import Image
 
 from t2c_core.errors import InputError
 from t2c_core.loop.read import LoopFile, probe, read_frames
-from t2c_core.loop.write import FORMATS, write_loop
+from t2c_core.loop.write import FORMATS, EncodeSettings, write_loop
 
 
 def frames(count: int = 6) -> list[torch.Tensor]:
@@ -19,7 +20,7 @@ def frames(count: int = 6) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_order_and_probe(tmp_path, name):
-    path = write_loop(frames(), tmp_path / f"a{FORMATS[name].suffix}", format=name, frame_rate=20)
+    path = write_loop(frames(), tmp_path / f"a{FORMATS[name].suffix}", EncodeSettings(format=name, frame_rate=20))
     found = list(read_frames(path))
     for t, frame in enumerate(found):
         distances = [np.abs(frame / 255.0 - other.numpy()).mean() for other in frames()]
@@ -29,7 +30,7 @@ def test_order_and_probe(tmp_path, name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_loop_file_can_be_read_again(tmp_path, name):
-    opened = LoopFile(write_loop(frames(), tmp_path / f"a{FORMATS[name].suffix}", format=name))
+    opened = LoopFile(write_loop(frames(), tmp_path / f"a{FORMATS[name].suffix}", EncodeSettings(format=name)))
     first, second = list(opened), list(opened)
     assert len(opened) == len(first) == 6
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
@@ -43,7 +44,7 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path):
     assert probe(tmp_path) == (5, 4, 3, None)
 
 
-def test_a_still_picture_is_one_frame(tmp_path):
+def test_a_still_image_is_one_frame(tmp_path):
     Image.new("RGB", (5, 4), (1, 2, 3)).save(tmp_path / "a.png")
     assert [f.tolist()[0][0] for f in read_frames(tmp_path / "a.png")] == [[1, 2, 3]]
     assert probe(tmp_path / "a.png") == (5, 4, 1, None)
@@ -67,7 +68,23 @@ def test_an_empty_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["gif", "webp", "apng"])
 def test_cut_off_files(tmp_path, name):
-    path = write_loop(frames(), tmp_path / f"a{FORMATS[name].suffix}", format=name)
+    path = write_loop(frames(), tmp_path / f"a{FORMATS[name].suffix}", EncodeSettings(format=name))
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match="cannot be read"):
         list(read_frames(path))
+
+
+@pytest.mark.parametrize(
+    ("height", "tag", "matrix"), [(64, None, 601), (720, None, 709), (64, 709, 709), (64, 601, 601)]
+)
+def test_the_matrix_of_video_is_its_tag_or_goes_by_its_size(tmp_path, height, tag, matrix):
+    red = np.full((height, 64, 3), (200, 40, 40), np.uint8)
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, height, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(red).reformat(format="yuv420p", dst_colorspace=f"ITU{matrix}")
+        frame.colorspace = stream.codec_context.colorspace = {None: 2, 709: 1, 601: 6}[tag]
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (found,) = read_frames(tmp_path / "a.mp4")
+    assert np.abs(found.astype(int) - red).max() <= 3

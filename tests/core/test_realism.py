@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import animations, realism
+from benchmarks import animations, loops, realism
 from benchmarks.comparison import REAL, compare
 from benchmarks.documents import replaced
 from benchmarks.ground_truth_report import BEGIN, END, figure, markdown, plot_spectra, write
@@ -97,7 +97,7 @@ def test_motion_distances_of_known_motions() -> None:
     assert reversed_.endpoint == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_still_picture_moves_in_no_right_direction() -> None:
+def test_a_still_image_moves_in_no_right_direction() -> None:
     still = realism.motion(np.repeat(translated(1, (0, 0)), 12, axis=0), INNER)
     assert realism.motion_distance(still, realism.motion(translated(12, (0.5, 0)), INNER), INNER).direction == 1
 
@@ -114,7 +114,7 @@ def test_identical_clips_are_no_distance_apart() -> None:
     assert distance.bands == {"fine": 0, "middle": 0, "coarse": 0}
 
 
-def test_flip_of_identical_and_of_different_pictures() -> None:
+def test_flip_of_identical_and_of_different_images() -> None:
     pytest.importorskip("flip_evaluator")
     frames = colour(translated(2, (4, 0)))
     assert realism.flip(frames, frames, EVERYWHERE) == 0
@@ -182,16 +182,16 @@ def test_only_what_changes_is_moving() -> None:
 
 def test_ping_pong_comes_back_and_frozen_stays() -> None:
     luma = translated(1, (0, 0))
-    picture = torch.from_numpy(colour(luma)).float() / 255
+    image = torch.from_numpy(colour(luma)).float() / 255
     velocity = torch.zeros(1, 2, 96, 128)
     velocity[:, 0] = 0.5
     field = MotionField(velocity, torch.ones(1, 96, 128))
-    loop = animations.ping_pong(picture, field, 16)
+    loop = animations.ping_pong(image, field, 16)
     assert (loop[0] == colour(luma)[0]).all()
     assert all((loop[t] == loop[16 - t]).all() for t in range(1, 8))
     # After 8 frames at half a pixel: exactly 4 px to the right.
     assert np.abs(loop[8][:, 8:].astype(int) - loop[0][:, 4:-4].astype(int)).max() <= 1
-    assert (animations.frozen(picture, 3) == colour(luma)).all()
+    assert (animations.frozen(image, 3) == colour(luma)).all()
 
 
 def test_a_cross_fade_freezes_what_is_larger_than_the_way_it_goes() -> None:
@@ -200,28 +200,28 @@ def test_a_cross_fade_freezes_what_is_larger_than_the_way_it_goes() -> None:
     velocity = torch.zeros(1, 2, 96, 128)
     velocity[:, 0] = 0.25
     field = MotionField(velocity, torch.ones(1, 96, 128))
-    picture = wave[None, ..., None].repeat(1, 1, 1, 3)
-    looped = animations.loop(picture, field, 16, {"blend": "linear"})[:, INNER].astype(int)
-    carried = animations.ping_pong(picture, field, 32)[16][INNER].astype(int)
+    image = wave[None, ..., None].repeat(1, 1, 1, 3)
+    looped = as_uint8(loops.render(image, field, 16, blend="linear"))[:, INNER].astype(int)
+    carried = animations.ping_pong(image, field, 32)[16][INNER].astype(int)
     assert np.abs(carried - looped[0]).max() > 30
     assert np.abs(looped - looped[0]).max() < 4
 
 
 def test_other_takes_share_no_frame_with_the_judged_ones() -> None:
     clip = np.arange(140, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
-    assert animations.other_take(clip, 60)[0, 0, 0, 0] == 80
-    assert animations.other_take(clip, 71) is None
-    looped = animations.other_take_looped(clip, 60)[:, 0, 0, 0]
+    assert animations.second_clip(clip, 60)[0, 0, 0, 0] == 80
+    assert animations.second_clip(clip, 71) is None
+    looped = animations.second_clip_looped(clip, 60)[:, 0, 0, 0]
     assert looped[0] == 80 and looped[30] == (110 + 50) / 2
-    assert animations.other_take_looped(clip, 61) is None
-    assert sorted(animations.turned(clip, 60)[:, 0, 0, 0]) == list(range(60))
+    assert animations.second_clip_looped(clip, 61) is None
+    assert sorted(animations.phase_shifted(clip, 60)[:, 0, 0, 0]) == list(range(60))
 
 
 def test_options_are_those_of_the_plan_and_the_renderer() -> None:
-    assert animations.parse_options("anchor=0.4 renderer=splat") == {"anchor": 0.4, "renderer": "splat"}
-    for wrong in ("picture=1", "anchor", "sharpness=2"):
+    assert loops.parse_options("anchor=0.4 renderer=splat") == {"anchor": 0.4, "renderer": "splat"}
+    for wrong in ("picture=1", "anchor", "sharpness=2", "anchor=much", "frames=9"):
         with pytest.raises(InputError, match="options"):
-            animations.parse_options(wrong)
+            loops.parse_options(wrong)
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
@@ -244,14 +244,15 @@ def ocean() -> np.ndarray:
     return load_clip(path, 96, 192)[::3]
 
 
+@pytest.mark.slow
 def test_the_real_clip(ocean: np.ndarray, tmp_path: Path) -> None:
     """Ours moves more like the waves than a still picture and keeps more detail than the published cross-fade."""
     field = mean_field(ocean, stride=4)
     # Twice as fast: so short a loop would otherwise cancel most of the motion.
-    variants = {name: f"{animations.VARIANTS[name]} speed=2" for name in (animations.OURS, animations.PLAIN)}
+    variants = {name: {**loops.LOOPS[name], "speed": 2.0} for name in (loops.DEFAULT, loops.PLAIN)}
     result = compare(ocean, field, 16, variants)
     rows = {row.name: row for row in result.rows}
-    ours, plain, frozen = (rows[name] for name in (animations.OURS, animations.PLAIN, "frozen frame"))
+    ours, plain, frozen = (rows[name] for name in (loops.DEFAULT, loops.PLAIN, "frozen frame"))
     another = rows["another take of the real clip"]
     assert another.spectrum.mean < ours.spectrum.mean < frozen.spectrum.mean
     assert ours.motion.endpoint < frozen.motion.endpoint and ours.motion.speed < frozen.motion.speed

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from t2c_core.errors import InputError
 from t2c_core.segment.refine import drop_small, feather_mask, grow_mask, refine_mask
 
 
@@ -54,13 +53,6 @@ def test_empty_and_full_masks_stay_so(option, shape, value):
         assert torch.equal(refine_mask(mask, grow=-amount), before)
 
 
-@pytest.mark.parametrize("name", ["feather", "fill_holes", "min_area"])
-def test_negative_amounts_are_refused(name):
-    with pytest.raises(InputError, match=f"{name}: is -0.5; it cannot be negative") as caught:
-        refine_mask(soft_mask(1, 5, 5), **{name: -0.5})
-    assert caught.value.input == name
-
-
 @pytest.mark.parametrize("pixels", [1, 2, 5, 12])
 def test_a_disk_grows_by_exactly_so_many_pixels(pixels):
     out = refine_mask(tensor(disk(15)), grow=pixels)[0].numpy() > 0
@@ -88,7 +80,7 @@ def test_one_pixel_grows_into_a_disk():
     assert (out == disk(3)).all()
 
 
-def test_the_pictures_border_does_not_erode():
+def test_the_images_border_does_not_erode():
     half = np.zeros((30, 41), bool)
     half[:, :20] = True
     out = grow_mask(half, -4)

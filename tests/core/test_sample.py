@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from t2c_core.warp import sample as sampling
 from t2c_core.warp.integrate import pixel_grid
-from t2c_core.warp.sample import sample, sample_planes
+from t2c_core.warp.sample import inside, sample, sample_planes
 
 # OpenCV rounds positions to 1/32 px, so a value may be off by the slope times 1/64 px in x and in y.
 HALF_STEP = 1 / 64
@@ -57,6 +58,19 @@ def test_bilinear_by_hand():
     image = torch.tensor([[0.0, 10.0], [20.0, 70.0]])[..., None]
     at = torch.tensor([[0.5, 0.0], [0.0, 0.25], [0.5, 0.5], [0.75, 0.5]])
     assert sample(image, at).flatten().tolist() == pytest.approx([5, 5, 25, 32.5], abs=1e-5)
+
+
+def test_nearest_pixel_in_a_mask(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    for height, width, count in ((30, 40, 3000), (9, 1, 500), (5, 5, 0)):
+        mask = torch.rand(height, width, generator=generator) > 0.5
+        at = torch.rand(count, 2, generator=generator) * 60 - 10
+        at[::3] = (at[::3] * 2).round() / 2
+        found = inside(mask, at)
+        with monkeypatch.context() as patch:
+            patch.setattr(sampling, "_by_opencv", lambda raster: False)
+            assert torch.equal(inside(mask, at), found)
+        assert found.dtype == torch.bool and found.any() == (height > 1 and count > 0)
 
 
 def test_bicubic_by_hand():
@@ -116,7 +130,7 @@ def test_mirror_between_pixels_agrees_with_grid_sample():
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (8, 1), (2, 2)])
-def test_mirror_of_the_smallest_pictures(mode, size):
+def test_mirror_of_the_smallest_images(mode, size):
     """OpenCV alone would never return from a mirror one pixel wide."""
     image, at = raster(*size), scattered(300, *size, around=5.0)
     at = torch.round(at)

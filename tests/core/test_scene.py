@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from t2c_core.prompt.scene import moving_words, scene_nouns, without_style, without_syntax
+from t2c_core.prompt.scene import scene_nouns, without_style, without_syntax
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,3 @@ def test_style_leaves_the_scene(prompt, scene):
 )
 def test_nouns(prompt, nouns):
     assert scene_nouns(prompt) == nouns
-
-
-@pytest.mark.parametrize(
-    ("prompt", "moving"),
-    [
-        ("A Waterfall, a castle and clouds; waterfall", ("waterfall", "clouds")),
-        ("spring flowers beside a brook", ("brook",)),
-        ("smoke, steam, fog, mist, fire, flames, lava", ("smoke", "steam", "fog", "mist", "fire", "flames", "lava")),
-        ("mountains at night", ()),
-    ],
-)
-def test_what_moves(prompt, moving):
-    assert moving_words(prompt) == moving

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from t2c_core.errors import InputError
-from t2c_core.prompt.twin_prompt import SUFFIX, twin_prompt
+from t2c_core.prompt.scene import SUFFIX, twin_prompt
+from t2c_core.twin.prompts import words_in_pieces
 
 PROMPTS = [
     ("a large waterfall falling from hills in the style of Leonid Afremov", "waterfall, hills"),
@@ -68,3 +69,33 @@ def test_nothing_to_paint(prompt):
     with pytest.raises(InputError) as caught:
         twin_prompt(prompt)
     assert caught.value.input == "prompt"
+
+
+def test_words_are_found_in_the_pieces_of_any_tokenizer():
+    template = [b"Paint", b" the", b" water", None, b"user"]
+    pieces = [
+        *template,
+        b" a",
+        b" (",
+        b"Water",
+        b"fall",
+        b":1",
+        b".2",
+        b")",
+        b" by",
+        b" water",
+        b", for",
+        b"\xc3\xaa",
+        b"t",
+    ]
+    prompt = "a (Waterfall:1.2) by water, forêt"
+    found = dict(words_in_pieces(pieces, prompt))
+    assert found == {"a": [5], "waterfall": [7, 8], "by": [12], "water": [13], "forêt": [14, 15, 16]}
+    assert dict(words_in_pieces([b"ap", b"ool", b"ofwat", b"er"], "a pool of water")) == {
+        "a": [0],
+        "pool": [0, 1],
+        "of": [2],
+        "water": [2, 3],
+    }
+    assert words_in_pieces([None, b" sea"], "lake") == []
+    assert dict(words_in_pieces([b"sea", b" and", b" sea"], "sea and sea")) == {"sea": [0, 2], "and": [1]}

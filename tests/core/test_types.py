@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from t2c_core.errors import InputError
-from t2c_core.types import Arrow, MotionField, MotionHints, Stroke, WarpPlan, speed_scale
+from t2c_core.loop.settings import LoopSettings
+from t2c_core.types import Arrow, MotionField, MotionHints, Stroke, speed_scale
+from t2c_core.warp.plan import WarpPlan, WarpSettings
 
 
 def field(height: int = 5, width: int = 7) -> MotionField:
     return MotionField(torch.zeros(1, 2, height, width), torch.ones(1, height, width))
 
 
-def picture(height: int = 5, width: int = 7, count: int = 1) -> torch.Tensor:
+def image(height: int = 5, width: int = 7, count: int = 1) -> torch.Tensor:
     return torch.zeros(count, height, width, 3)
 
 
@@ -76,28 +78,42 @@ def test_field_refuses_velocities_that_are_not_finite(value):
 
 
 def test_plan_keeps_what_it_was_given():
-    plan = WarpPlan(picture(), field(), frames=2, speed=0.0, renderer="splat", integration="nearest")
-    assert (plan.frames, plan.speed, plan.renderer, plan.integration) == (2, 0.0, "splat", "nearest")
-    assert plan.metric is None
+    settings = WarpSettings(frames=2, speed=0.0, renderer="splat", integration="nearest")
+    plan = WarpPlan(image(), field(), settings)
+    assert plan.settings is settings and plan.metric is None and plan.network is None
 
 
 @pytest.mark.parametrize(
     ("change", "name", "says"),
     [
-        ({"picture": picture()[0]}, "image", "needs shape"),
-        ({"picture": torch.zeros(1, 5, 7, 4)}, "image", "needs shape"),
-        ({"picture": picture(count=3)}, "image", "holds 3 pictures"),
-        ({"picture": picture(count=0)}, "image", "holds 0 pictures"),
-        ({"picture": picture(7, 5)}, "flow", "7x5 picture, the image is 5x7"),
-        ({"frames": 1}, "frames", "is 1"),
-        ({"speed": -0.1}, "speed", "is -0.1"),
-        ({"speed": 101.0}, "speed", "is 101"),
-        ({"speed": float("nan")}, "speed", "is nan"),
-        ({"renderer": "fast"}, "renderer", "'fast'.*gather, splat"),
-        ({"integration": "euler"}, "integration", "'euler'.*rk4, bilinear, nearest"),
+        ({"image": image()[0]}, "image", "needs shape"),
+        ({"image": torch.zeros(1, 5, 7, 4)}, "image", "needs shape"),
+        ({"image": image(count=3)}, "image", "holds 3 pictures"),
+        ({"image": image(count=0)}, "image", "holds 0 pictures"),
+        ({"image": image(7, 5)}, "flow", "7x5 picture, the image is 5x7"),
+        ({"metric": torch.zeros(1, 1, 7, 5)}, "metric", r"\[1, 1, 7, 5\]"),
     ],
 )
 def test_plan_refuses_what_cannot_be_rendered(change, name, says):
     with pytest.raises(InputError, match=says) as caught:
-        WarpPlan(**({"picture": picture(), "flow": field()} | change))
+        WarpPlan(**({"image": image(), "flow": field()} | change))
     assert caught.value.input == name
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"frames": 1}, "is 1"),
+        ({"speed": -0.1}, "is -0.1"),
+        ({"speed": 101.0}, "is 101"),
+        ({"speed": float("nan")}, "is nan"),
+        ({"renderer": "fast"}, "'fast'.*gather, splat"),
+        ({"integration": "euler"}, "'euler'.*rk4, bilinear, nearest"),
+        ({"blend": "magic"}, "'magic'.*contrast, linear"),
+        ({"anchor": 1.5}, "is 1.5"),
+    ],
+)
+def test_loop_settings_refuse_what_cannot_be_rendered(change, says):
+    with pytest.raises(InputError, match=says) as caught:
+        LoopSettings(**change)
+    assert caught.value.input == next(iter(change))

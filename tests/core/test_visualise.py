@@ -50,7 +50,7 @@ def field(height: int = 120, width: int = 160) -> MotionField:
     return MotionField(constant(3.0, 0.0, height, width) * mask[:, None], mask)
 
 
-def test_preview_keeps_the_picture_where_nothing_moves():
+def test_preview_keeps_the_image_where_nothing_moves():
     image = torch.rand(1, 120, 160, 3, generator=torch.Generator().manual_seed(0))
     preview = flow_preview(image, field())
     assert preview.shape == image.shape and preview.dtype == torch.float32
@@ -80,7 +80,7 @@ def test_arrows_point_along_the_motion():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 7), (31, 16)])
-def test_tiny_pictures(size):
+def test_tiny_images(size):
     moving = MotionField(constant(1.0, 1.0, *size), torch.ones(1, *size))
     assert flow_preview(torch.zeros(1, *size, 3), moving).shape == (1, *size, 3)
 
@@ -93,10 +93,4 @@ def test_the_input_is_not_changed():
 
 def test_bad_input():
     with pytest.raises(InputError):
-        velocity_to_colour(torch.zeros(1, 3, 4, 4))
-    with pytest.raises(InputError):
-        velocity_to_colour(constant(1, 1), 0.0)
-    with pytest.raises(InputError):
         flow_preview(torch.zeros(1, 9, 9, 3), field())
-    with pytest.raises(InputError):
-        flow_preview(torch.zeros(1, 120, 160, 3), field(), opacity=1.5)

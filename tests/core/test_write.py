@@ -1,6 +1,7 @@
+"""What is written is read back: every format, its pixels, its times and its texts."""
+
 from __future__ import annotations
 
-import weakref
 from fractions import Fraction
 
 import av
@@ -10,53 +11,19 @@ import pytest
 import torch
 from PIL import Image
 
-from t2c_core.errors import InputError
 from t2c_core.loop.read import probe, read_frames
-from t2c_core.loop.write import FORMATS, as_rate, write_loop
+from t2c_core.loop.write import FORMATS, EncodeSettings, as_rate, write_loop
 from t2c_core.loop.writers.gif import gif_delay
+from tests.core.written_loops import image, loop, psnr, settings, target, to_bytes
 
 VIDEOS = [name for name, kind in FORMATS.items() if kind.video]
 LOSSLESS = ["apng", "png"]
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth colours with fine texture, float32 [H, W, 3] in 0..1."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / max(height, width)
-    base = np.stack([0.5 + 0.35 * np.sin(9 * x + 4 * y), 0.45 + 0.35 * np.cos(7 * y - 3 * x), 0.3 + 0.4 * x], -1)
-    return (base + rng.normal(0, 0.03, (height, width, 1))).clip(0, 1).astype(np.float32)
-
-
-def loop(height: int = 48, width: int = 64, count: int = 7) -> tuple[list[torch.Tensor], np.ndarray]:
-    """A still picture whose middle third rolls sideways by whole pixels; and the mask of what moves."""
-    still = picture(height, width)
-    moves = np.zeros((height, width), bool)
-    moves[height // 3 : 2 * height // 3, width // 4 : 3 * width // 4] = True
-    frames = []
-    for t in range(count):
-        frame = still.copy()
-        frame[moves] = np.roll(still, 3 * t, axis=1)[moves]
-        frames.append(torch.from_numpy(frame))
-    return frames, moves
-
-
-def to_bytes(frames: list[torch.Tensor]) -> np.ndarray:
-    return (torch.stack(frames) * 255).round().byte().numpy()
-
-
-def psnr(found: np.ndarray, wanted: np.ndarray) -> float:
-    error = np.mean((found.astype(np.float64) - wanted) ** 2)
-    return float("inf") if error == 0 else 10 * np.log10(255**2 / error)
-
-
-def target(folder, name: str):
-    return folder / f"loop{FORMATS[name].suffix}"
-
-
 @pytest.mark.parametrize("name", FORMATS)
 def test_exact_number_and_size_of_frames(tmp_path, name):
     frames, _ = loop()
-    path = write_loop(frames, target(tmp_path, name), format=name, frame_rate=25)
+    path = write_loop(frames, target(tmp_path, name), settings(name, frame_rate=25))
     found = list(read_frames(path))
     assert len(found) == len(frames) == probe(path).frames
     assert all(f.shape == (48, 64, 3) and f.dtype == np.uint8 for f in found)
@@ -67,7 +34,7 @@ def test_exact_number_and_size_of_frames(tmp_path, name):
 def test_equal_frames_are_not_merged(tmp_path, name):
     frames, _ = loop(count=2)
     frames = [frames[0], frames[0], frames[0], frames[1], frames[1]]
-    path = write_loop(frames, target(tmp_path, name), format=name, frame_rate=20)
+    path = write_loop(frames, target(tmp_path, name), settings(name, frame_rate=20))
     found = np.stack(list(read_frames(path))).astype(int)
     assert len(found) == 5
     assert np.abs(found[1] - found[0]).max() <= 3 and np.abs(found[3] - found[2]).max() > 20
@@ -77,29 +44,35 @@ def test_equal_frames_are_not_merged(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("name", "quality", "least"),
-    [("mp4", 90, 38), ("mp4-hq", 90, 45), ("mp4-hq", 100, 52), ("webm", 90, 36), ("webp", 90, 38), ("gif", 90, 27)],
+    [
+        ("mp4", 90, 38),
+        ("mp4-hq", 90, 45),
+        ("mp4-hq", 100, 52),
+        ("webm", 90, 36),
+        ("webp", 90, 38),
+        pytest.param("gif", 90, 27, marks=pytest.mark.slow),
+    ],
 )
 def test_decoded_pixels_match_the_source(tmp_path, name, quality, least):
     frames, _ = loop(96, 128)
-    path = write_loop(frames, target(tmp_path, name), format=name, quality=quality)
+    path = write_loop(frames, target(tmp_path, name), EncodeSettings(format=name, quality=quality))
     found, wanted = np.stack(list(read_frames(path))), to_bytes(frames)
     assert psnr(found, wanted) > least
     assert np.abs((found.astype(float) - wanted).mean(axis=(0, 1, 2))).max() < 0.5, "a colour cast"
 
 
+@pytest.mark.slow
 def test_the_dither_of_gif_keeps_local_averages(tmp_path):
     frames, _ = loop(96, 128)
-    found = np.stack(list(read_frames(write_loop(frames, tmp_path / "a.gif", format="gif")))).astype(np.float32)
-    blurred = [
-        np.stack([cv2.GaussianBlur(f, (0, 0), 2.5) for f in s.astype(np.float32)]) for s in (found, to_bytes(frames))
-    ]
+    found = read_frames(write_loop(frames, tmp_path / "a.gif", EncodeSettings(format="gif")))
+    blurred = (np.stack([cv2.GaussianBlur(np.float32(f), (0, 0), 2.5) for f in s]) for s in (found, to_bytes(frames)))
     assert psnr(*blurred) > 38
 
 
 @pytest.mark.parametrize(("name", "quality"), [("apng", 1), ("png", 1), ("webp", 100)])
 def test_lossless_formats_are_bit_exact(tmp_path, name, quality):
     frames, _ = loop(33, 35)
-    path = write_loop(frames, target(tmp_path, name), format=name, quality=quality)
+    path = write_loop(frames, target(tmp_path, name), EncodeSettings(format=name, quality=quality))
     assert np.array_equal(np.stack(list(read_frames(path))), to_bytes(frames))
 
 
@@ -107,15 +80,15 @@ def test_lossless_formats_are_bit_exact(tmp_path, name, quality):
 def test_pure_colours_keep_their_value(tmp_path, name):
     colours = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0], [0.5, 0.5, 0.5]])
     frames = [colours.repeat_interleave(16, 0)[None].expand(32, -1, -1)] * 3
-    path = write_loop(frames, target(tmp_path, name), format=name, quality=95)
+    path = write_loop(frames, target(tmp_path, name), EncodeSettings(format=name, quality=95))
     found = next(read_frames(path))[16, 8::16].astype(int)
     assert np.abs(found - (colours * 255).round().int().numpy()).max() <= 3
 
 
-@pytest.mark.parametrize("name", ["gif", "webp", "apng"])
+@pytest.mark.parametrize("name", [pytest.param("gif", marks=pytest.mark.slow), "webp", "apng"])
 def test_still_pixels_never_flicker(tmp_path, name):
     frames, moves = loop(64, 64, 6)
-    path = write_loop(frames, target(tmp_path, name), format=name, quality=60)
+    path = write_loop(frames, target(tmp_path, name), EncodeSettings(format=name, quality=60))
     found = np.stack(list(read_frames(path)))
     assert np.array_equal(found[:, ~moves], np.broadcast_to(found[:1, ~moves], found[:, ~moves].shape))
     assert (found[1:, moves] != found[:1, moves]).any()
@@ -124,7 +97,7 @@ def test_still_pixels_never_flicker(tmp_path, name):
 @pytest.mark.parametrize("name", ["mp4", "mp4-hq"])
 def test_still_parts_of_h264_hardly_drift(tmp_path, name):
     frames, moves = loop(128, 128, 24)
-    path = write_loop(frames, target(tmp_path, name), format=name)
+    path = write_loop(frames, target(tmp_path, name), settings(name))
     found = np.stack(list(read_frames(path))).astype(float)
     assert np.abs(found - found[0])[:, ~moves].mean() < 0.3
 
@@ -133,7 +106,7 @@ def test_still_parts_of_h264_hardly_drift(tmp_path, name):
 @pytest.mark.parametrize("size", [(37, 53), (1, 1), (2, 19)])
 def test_odd_sizes(tmp_path, name, size):
     frames = [torch.rand(*size, 3, generator=torch.Generator().manual_seed(t)) for t in range(3)]
-    path = write_loop(frames, target(tmp_path, name), format=name)
+    path = write_loop(frames, target(tmp_path, name), settings(name))
     expected = tuple(s + s % 2 for s in size) if name == "mp4" else size
     found = list(read_frames(path))
     assert [f.shape[:2] for f in found] == [expected] * 3
@@ -141,8 +114,8 @@ def test_odd_sizes(tmp_path, name, size):
 
 
 def test_padding_of_odd_mp4_repeats_the_edge(tmp_path):
-    frames = [torch.from_numpy(picture(37, 53))] * 2
-    found = next(read_frames(write_loop(frames, tmp_path / "a.mp4", format="mp4", quality=100))).astype(int)
+    frames = [torch.from_numpy(image(37, 53))] * 2
+    found = next(read_frames(write_loop(frames, tmp_path / "a.mp4", EncodeSettings(quality=100)))).astype(int)
     assert np.abs(found[:, 53] - found[:, 52]).mean() < 4 and np.abs(found[37] - found[36]).mean() < 4
     assert psnr(found[:37, :53], to_bytes(frames)[0]) > 36
 
@@ -151,7 +124,7 @@ def test_padding_of_odd_mp4_repeats_the_edge(tmp_path):
 @pytest.mark.parametrize("name", ["mp4", "mp4-hq", "webm", "apng", "webp"])
 def test_exact_rate(tmp_path, name, rate):
     frames, _ = loop(16, 16, 12)
-    path = write_loop(frames, target(tmp_path, name), format=name, frame_rate=rate)
+    path = write_loop(frames, target(tmp_path, name), settings(name, frame_rate=rate))
     found = probe(path).rate
     assert found == Fraction(rate) or (name == "webp" and abs(found / Fraction(rate) - 1) < Fraction(1, 500))
 
@@ -159,7 +132,7 @@ def test_exact_rate(tmp_path, name, rate):
 @pytest.mark.parametrize("name", VIDEOS)
 def test_frames_are_evenly_timed_and_the_last_lasts(tmp_path, name):
     frames, _ = loop(32, 32, 10)
-    path = write_loop(frames, target(tmp_path, name), format=name, frame_rate=25)
+    path = write_loop(frames, target(tmp_path, name), settings(name, frame_rate=25))
     with av.open(str(path)) as container:
         times = [float(f.pts * f.time_base) for f in container.decode(video=0)]
         assert container.duration == pytest.approx(400_000, abs=1500)
@@ -170,22 +143,23 @@ def test_frames_are_evenly_timed_and_the_last_lasts(tmp_path, name):
 def test_gif_takes_the_nearest_playable_delay(tmp_path, rate, delay):
     assert gif_delay(Fraction(rate)) == delay
     frames, _ = loop(16, 16, 3)
-    assert probe(write_loop(frames, tmp_path / "a.gif", format="gif", frame_rate=rate)).rate == Fraction(100, delay)
+    path = write_loop(frames, tmp_path / "a.gif", settings("gif", frame_rate=rate))
+    assert probe(path).rate == Fraction(100, delay)
 
 
 @pytest.mark.parametrize("name", ["gif", "webp", "apng"])
 def test_loops_for_ever(tmp_path, name):
     frames, _ = loop()
-    with Image.open(write_loop(frames, target(tmp_path, name), format=name)) as opened:
+    with Image.open(write_loop(frames, target(tmp_path, name), settings(name))) as opened:
         assert opened.info["loop"] == 0 and opened.n_frames == len(frames) and opened.is_animated
 
 
 @pytest.mark.parametrize(
     ("name", "pixels", "profile"), [("mp4", "yuv420p", "High"), ("mp4-hq", "yuv444p10le", "High 4:4:4")]
 )
-def test_mp4_is_tagged_faststart_and_has_one_group_of_pictures(tmp_path, name, pixels, profile):
+def test_mp4_is_tagged_faststart_and_has_one_group_of_images(tmp_path, name, pixels, profile):
     frames, _ = loop(32, 32, 40)
-    path = write_loop(frames, tmp_path / "a.mp4", format=name)
+    path = write_loop(frames, tmp_path / "a.mp4", settings(name))
     with av.open(str(path)) as container:
         context = container.streams.video[0].codec_context
         assert context.pix_fmt == pixels and profile in context.profile
@@ -199,7 +173,7 @@ def test_mp4_is_tagged_faststart_and_has_one_group_of_pictures(tmp_path, name, p
 def test_loops_repeat_a_restartable_iterable(tmp_path, name):
     frames, _ = loop(32, 32, 5)
     done: list[int] = []
-    path = write_loop(frames, target(tmp_path, name), format=name, loops=3, on_frame=done.append)
+    path = write_loop(frames, target(tmp_path, name), settings(name, loops=3), on_frame=done.append)
     found = np.stack(list(read_frames(path)))
     assert len(found) == 15 and done == list(range(1, 16))
     assert psnr(found[5:10], to_bytes(frames)) > 30
@@ -208,7 +182,7 @@ def test_loops_repeat_a_restartable_iterable(tmp_path, name):
 @pytest.mark.parametrize("name", ["mp4", "png", "apng", "mp4-hq"])
 def test_metadata_is_kept(tmp_path, name):
     text = '{"nodes": "Wasser fließt"}'
-    path = write_loop(loop()[0], target(tmp_path, name), format=name, metadata={"workflow": text})
+    path = write_loop(loop()[0], target(tmp_path, name), settings(name), metadata={"workflow": text})
     if FORMATS[name].video:
         with av.open(str(path)) as container:
             assert container.metadata["workflow"] == text
@@ -220,168 +194,25 @@ def test_metadata_is_kept(tmp_path, name):
 def test_metadata_in_webp_webm_and_gif(tmp_path):
     frames, _ = loop()
     values = {"prompt": "{1}", "workflow": "{2}"}
-    with Image.open(write_loop(frames, tmp_path / "a.webp", format="webp", metadata=values)) as opened:
+    with Image.open(write_loop(frames, tmp_path / "a.webp", EncodeSettings(format="webp"), metadata=values)) as opened:
         assert opened.getexif()[0x0110] == "prompt:{1}" and opened.getexif()[0x010F] == "workflow:{2}"
-    with av.open(str(write_loop(frames, tmp_path / "a.webm", format="webm", metadata=values))) as container:
+    path = write_loop(frames, tmp_path / "a.webm", EncodeSettings(format="webm"), metadata=values)
+    with av.open(str(path)) as container:
         assert {k.lower(): v for k, v in container.metadata.items()}["workflow"] == "{2}"
-    assert b"workflow:{2}" in write_loop(frames, tmp_path / "a.gif", format="gif", metadata=values).read_bytes()
-
-
-class Watched:
-    """Frames made on demand; remembers how many were alive at once."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.alive, self.most = count, 0, 0
-
-    def _gone(self) -> None:
-        self.alive -= 1
-
-    def __iter__(self):
-        for t in range(self.count):
-            frame = torch.rand(32, 48, 3, generator=torch.Generator().manual_seed(t))
-            self.alive += 1
-            self.most = max(self.most, self.alive)
-            weakref.finalize(frame, self._gone)
-            yield frame
-            del frame
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_frames_are_taken_one_at_a_time(tmp_path, name):
-    watched = Watched(30)
-    write_loop(watched, target(tmp_path, name), format=name)
-    assert watched.most <= 2 and watched.alive == 0
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_on_frame_counts_as_it_goes(tmp_path, name):
-    given, seen = [], []
-
-    def frames():
-        for t in range(12):
-            given.append(t)
-            yield torch.full((16, 16, 3), t / 12)
-
-    def on_frame(done: int) -> None:
-        seen.append((done, len(given)))
-
-    write_loop(frames(), target(tmp_path, name), format=name, on_frame=on_frame)
-    assert seen == [(t + 1, t + 1) for t in range(12)]
-
-
-class Interrupt(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("where", ["frames", "on_frame"])
-@pytest.mark.parametrize("older", [False, True])
-def test_an_interrupt_leaves_nothing_and_keeps_the_older_file(tmp_path, name, where, older):
-    frames, _ = loop(32, 32, 6)
-    path = target(tmp_path, name)
-    if older:
-        write_loop(frames, path, format=name)
-    before = snapshot(tmp_path)
-
-    def failing():
-        yield from frames[:4]
-        raise Interrupt
-
-    def stop(done: int) -> None:
-        if done == 3:
-            raise Interrupt
-
-    with pytest.raises(Interrupt):
-        if where == "frames":
-            write_loop(failing(), path, format=name)
-        else:
-            write_loop(frames, path, format=name, on_frame=stop)
-    assert snapshot(tmp_path) == before
-
-
-def snapshot(folder) -> dict[str, bytes | None]:
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_finished_file_replaces_the_older_one(tmp_path, name):
-    path = target(tmp_path, name)
-    write_loop(loop(count=9)[0], path, format=name)
-    write_loop(loop(count=4)[0], path, format=name)
-    assert probe(path).frames == 4 and len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_folder_with_other_things_is_refused(tmp_path):
-    (tmp_path / "holiday.txt").write_text("keep")
-    with pytest.raises(InputError, match="other things"):
-        write_loop(loop()[0], tmp_path, format="png")
-    with pytest.raises(InputError, match="is a folder"):
-        write_loop(loop()[0], tmp_path, format="mp4")
-    assert snapshot(tmp_path) == {"holiday.txt": b"keep"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        ({"format": "avi"}, "format"),
-        ({"quality": 0}, "quality"),
-        ({"quality": 101}, "quality"),
-        ({"frame_rate": 0}, "frame_rate"),
-        ({"frame_rate": float("nan")}, "frame_rate"),
-        ({"frame_rate": 1e6}, "frame_rate"),
-        ({"loops": 0}, "loops"),
-        ({"loops": 2, "format": "gif"}, "loops"),
-        ({"count": 3}, "frames"),
-        ({"count": 9}, "frames"),
-    ],
-)
-def test_bad_settings(tmp_path, arguments, word):
-    with pytest.raises(InputError) as caught:
-        write_loop(loop()[0], tmp_path / "a.mp4", **({"format": "mp4"} | arguments))
-    assert caught.value.input == word and list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "frames",
-    [
-        [],
-        [torch.zeros(8, 8, 4)],
-        [torch.zeros(8, 8, 3), torch.zeros(8, 9, 3)],
-        [torch.full((8, 8, 3), float("nan"))],
-        [torch.zeros(1, 8, 8, 3)],
-    ],
-)
-def test_bad_frames(tmp_path, frames):
-    with pytest.raises(InputError) as caught:
-        write_loop(frames, tmp_path / "a.mp4", format="mp4")
-    assert caught.value.input == "frames" and list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("name", "width"), [("mp4", 16386), ("webm", 65536), ("webp", 16384), ("gif", 65536)])
-def test_pictures_beyond_the_formats_limit(tmp_path, name, width):
-    with pytest.raises(InputError) as caught:
-        write_loop([torch.zeros(2, width, 3)] * 2, target(tmp_path, name), format=name)
-    assert caught.value.input == "format" and list(tmp_path.iterdir()) == []
-
-
-def test_a_generator_cannot_be_repeated(tmp_path):
-    with pytest.raises(InputError, match="only once"):
-        write_loop(iter(loop()[0]), tmp_path / "a.mp4", format="mp4", loops=2)
+    path = write_loop(frames, tmp_path / "a.gif", settings("gif"), metadata=values)
+    assert b"workflow:{2}" in path.read_bytes()
 
 
 def test_half_precision_and_values_outside_are_accepted(tmp_path):
     frames = [torch.full((8, 8, 3), v, dtype=torch.float16) for v in (-0.5, 0.5, 1.5)]
-    found = list(read_frames(write_loop(frames, tmp_path / "a.png", format="apng")))
+    found = list(read_frames(write_loop(frames, tmp_path / "a.png", EncodeSettings(format="apng"))))
     assert [int(f[0, 0, 0]) for f in found] == [0, 128, 255]
 
 
 def test_rates():
     assert as_rate(29.97) == Fraction(30000, 1001) and as_rate(23.976) == Fraction(24000, 1001)
-    assert (
-        as_rate(30) == 30
-        and as_rate(12.5) == Fraction(25, 2)
-        and as_rate(Fraction(60000, 1001)) == Fraction(60000, 1001)
-    )
+    assert as_rate(30) == 30 and as_rate(12.5) == Fraction(25, 2)
+    assert as_rate(Fraction(60000, 1001)) == Fraction(60000, 1001)
 
 
 def test_higher_quality_is_better_and_larger(tmp_path):
@@ -389,7 +220,8 @@ def test_higher_quality_is_better_and_larger(tmp_path):
     wanted = to_bytes(frames)
     for name in ("mp4", "mp4-hq", "webm", "webp"):
         files = [
-            write_loop(frames, tmp_path / f"{q}-{name}{FORMATS[name].suffix}", format=name, quality=q) for q in (30, 95)
+            write_loop(frames, tmp_path / f"{q}-{name}{FORMATS[name].suffix}", EncodeSettings(format=name, quality=q))
+            for q in (30, 95)
         ]
         low, high = (psnr(np.stack(list(read_frames(f))), wanted) for f in files)
         assert high > low + 1 and files[1].stat().st_size > files[0].stat().st_size

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from tests.core.reference_unet import weight
+from tests.vectors import weight
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 CONTEXT, WIDTH = 64, 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -9,11 +10,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts.paths import PAINTED, REPO
+from scripts.server import PACK_NAME
 
 RUN = REPO / "scripts" / "run.py"
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -112,33 +115,99 @@ def test_comfyui_that_crashes_at_start(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["main.py"]
 
 
-WAITS = (
-    "import os, subprocess, sys, time\n"
-    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-    "open(os.environ['PIDS'] + '.part', 'w').write(f'{os.getpid()} {child.pid}')\n"
-    "os.rename(os.environ['PIDS'] + '.part', os.environ['PIDS'])\n"
-    "time.sleep(600)\n"
+WAITS = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
+with open(os.environ['PIDS'] + '.part', 'w') as file:
+    file.write(f'{os.getpid()} {child.pid}')
+os.rename(os.environ['PIDS'] + '.part', os.environ['PIDS'])
+"""
+SLEEPS = WAITS + "time.sleep(600)\n"
+"""A ComfyUI that never answers."""
+ANSWERS = (
+    WAITS
+    + """
+import http.server, json
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({'x': {'python_module': 'custom_nodes.' + os.environ['PACK']}}).encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+port = int(sys.argv[sys.argv.index('--port') + 1])
+http.server.HTTPServer(('127.0.0.1', port), Handler).serve_forever()
+"""
 )
+"""A ComfyUI that says that it has loaded the pack."""
+
+
+@contextlib.contextmanager
+def _in_background(tmp_path: Path, code: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """run.py as a shell's background job, with SIGINT ignored, once its ComfyUI (and its child) run; their pids."""
+    file = tmp_path / "pids"
+    variables = {**_environment(tmp_path, _comfyui(tmp_path / "c", code)), "PIDS": str(file), "PACK": PACK_NAME}
+    command = [sys.executable, str(RUN), "--cpu", *arguments, "--output", str(tmp_path / "out")]
+    pids: list[int] = []
+    process = subprocess.Popen(
+        command,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
+        _until(lambda: file.exists() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
+        pids += [int(pid) for pid in file.read_text().split()]
+        assert all(_alive(pid) for pid in pids)
+        yield process, pids
+    finally:
+        for pid in (process.pid, *pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
 
 
 @posix
 @needs_workflow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("mode", [["--cpu"], ["--cpu", "--ui"]], ids=["run", "ui"])
-def test_stopped_while_running_leaves_no_process(tmp_path: Path, number: signal.Signals, mode: list[str]) -> None:
-    variables = {**_environment(tmp_path, _comfyui(tmp_path / "c", WAITS)), "PIDS": str(tmp_path / "pids")}
-    command = [sys.executable, str(RUN), *mode, "--output", str(tmp_path / "out")]
-    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        _until(lambda: (tmp_path / "pids").exists() or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
-        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-        assert all(_alive(pid) for pid in pids)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("mode", [[], ["--ui"]], ids=["run", "ui"])
+def test_a_signal_ends_it_in_the_background_and_comfyui_with_it(
+    tmp_path: Path, number: signal.Signals, mode: list[str]
+) -> None:
+    with _in_background(tmp_path, SLEEPS, *mode) as (process, pids):
         process.send_signal(number)
         _, stderr = process.communicate(timeout=30)
+        _until(lambda: not any(_alive(pid) for pid in pids))
     assert process.returncode == 128 + number
     assert stderr == "Stopped.\n"
-    _until(lambda: not any(_alive(pid) for pid in pids))
     assert not list((tmp_path / "out").iterdir())
+
+
+@posix
+@needs_workflow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_ends_the_page_in_the_background_and_comfyui_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    with _in_background(tmp_path, ANSWERS, "--ui") as (process, pids):
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert any("Ctrl+C here stops ComfyUI" in line for line in lines)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+        _until(lambda: not any(_alive(pid) for pid in pids))
+    # Ctrl+C is how a person closes the page: no failure.
+    expected = (0, "") if number == signal.SIGINT else (128 + number, "Stopped.\n")
+    assert (process.returncode, stderr) == expected
+
+
+@posix
+@needs_workflow
+def test_comfyui_does_not_outlive_a_killed_command(tmp_path: Path) -> None:
+    with _in_background(tmp_path, SLEEPS, "--ui") as (process, pids):
+        process.kill()
+        _until(lambda: not any(_alive(pid) for pid in pids), seconds=10)
 
 
 def _alive(pid: int) -> bool:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from scripts import comfyui_source
+from scripts.comfyui_source import unpack
 from scripts.environment import (
     check_python,
     check_requirements,
     device,
     name_of,
     requirements,
-    unpack,
     user_comfyui,
     user_python,
     why,
@@ -168,3 +169,29 @@ def _run(repo: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[s
     )
     command = [sys.executable, "-c", code, str(repo)]
     return subprocess.run(command, env={**kept, **variables}, capture_output=True, text=True, check=False)
+
+
+def test_the_release_is_cloned_by_its_tag_without_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    official = tmp_path / "official"
+    official.mkdir()
+    git = ["git", "-C", str(official), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for number in range(2):
+        (official / "main.py").write_text(f"print({number})")
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", str(number)], check=True)
+        subprocess.run([*git, "tag", f"v{number}"], check=True)
+    monkeypatch.setattr(comfyui_source, "RELEASE", (official.as_uri(), "v0"))
+    assert comfyui_source.clone_release(tmp_path / "clone")
+    assert (tmp_path / "clone" / "main.py").read_text() == "print(0)"
+    history = ["git", "-C", str(tmp_path / "clone"), "rev-list", "--count", "HEAD"]
+    assert subprocess.run(history, capture_output=True, text=True, check=True).stdout.strip() == "1"
+    for release in ((official.as_uri(), "v7"), ((tmp_path / "nowhere").as_uri(), "v0")):
+        monkeypatch.setattr(comfyui_source, "RELEASE", release)
+        assert not comfyui_source.clone_release(tmp_path / "none") and not (tmp_path / "none").exists()
+
+
+def test_another_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(b"another")
+    with pytest.raises(ScriptError, match=r"a\.tar\.gz is not the archive that was tested"):
+        comfyui_source.check_sha256(tmp_path / "a.tar.gz", comfyui_source.SDIST_SHA256)

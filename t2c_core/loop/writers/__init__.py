@@ -1,1 +1,1 @@
-"""One file per output format. Each offers ``write(frames, target, settings)`` and pulls its frames one at a time."""
+"""One file per output format. Each offers ``write(frames, target, encoding)`` and pulls its frames one at a time."""

@@ -15,37 +15,38 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from ..frames import as_bytes
-from .changes import Box, bounding_box
+from .changes import changed_box
 from .chunks import PNG_SIGNATURE, png_chunk, png_chunks
-from .settings import Settings
+from .encoding import Encoding
 
 _FOR_EVER = 0
-_KEEP, _OVER = 0, 1
+_KEEP, _SOURCE, _OVER = 0, 0, 1
 
 
-def write_apng(frames: Iterator[torch.Tensor], target: Path, settings: Settings) -> None:
+def write_apng(frames: Iterator[torch.Tensor], target: Path, encoding: Encoding) -> None:
     """Pixels that did not change since the frame before are stored as transparent, so still parts cost nothing.
+    With alpha, what lies within the box of the changes is stored whole: drawn over, it would add up.
 
     The quality setting chooses nothing here: APNG is always lossless.
     """
-    delay = (1 / settings.rate).limit_denominator(65535)
+    delay = (1 / encoding.rate).limit_denominator(65535)
     with target.open("wb") as file:
         file.write(PNG_SIGNATURE)
-        header = struct.pack(">IIBBBBB", settings.width, settings.height, 8, 6, 0, 0, 0)
+        header = struct.pack(">IIBBBBB", encoding.width, encoding.height, 8, 6, 0, 0, 0)
         file.write(png_chunk(b"IHDR", header))
         count_at = file.tell()
         file.write(_animation_control(0))
-        for key, value in settings.metadata.items():
+        for key, value in encoding.metadata.items():
             file.write(text_chunk(key, value))
         sequence = count = 0
         previous: np.ndarray | None = None
         for frame in frames:
             pixels = as_bytes(frame)
-            box, data = _encode(pixels, previous)
+            (rows, columns), data = _encode(pixels, previous, encoding.alpha)
             control = struct.pack(
                 ">IIIIIHHBB",
-                *(sequence, box.right - box.left, box.bottom - box.top, box.left, box.top),
-                *(delay.numerator, delay.denominator, _KEEP, _OVER),
+                *(sequence, columns.stop - columns.start, rows.stop - rows.start, columns.start, rows.start),
+                *(delay.numerator, delay.denominator, _KEEP, _OVER if encoding.alpha is None else _SOURCE),
             )
             file.write(png_chunk(b"fcTL", control))
             sequence += 1
@@ -80,18 +81,17 @@ def _animation_control(count: int) -> bytes:
     return png_chunk(b"acTL", struct.pack(">II", count, _FOR_EVER))
 
 
-def _encode(pixels: np.ndarray, previous: np.ndarray | None) -> tuple[Box, list[bytes]]:
+def _encode(
+    pixels: np.ndarray, previous: np.ndarray | None, alpha: np.ndarray | None
+) -> tuple[tuple[slice, slice], list[bytes]]:
     """What of [H, W, 3] uint8 must be drawn over the previous frame: its box and compressed RGBA data."""
     height, width = pixels.shape[:2]
-    rgba = np.empty((height, width, 4), np.uint8)
-    rgba[..., :3] = pixels
-    rgba[..., 3] = 255
-    box = Box(0, 0, width, height)
+    rgba = np.dstack([pixels, np.full((height, width), 255, np.uint8) if alpha is None else alpha])
+    box = slice(0, height), slice(0, width)
     if previous is not None:
         changed = (pixels != previous).any(axis=2)
-        box = bounding_box(changed)
-        rgba = rgba[box.rows_columns]
-        rgba[~changed[box.rows_columns]] = 0
+        box = changed_box(changed)
+        rgba = rgba[box] if alpha is not None else rgba[box] * changed[box][..., None]
     buffer = BytesIO()
     Image.fromarray(np.ascontiguousarray(rgba)).save(buffer, "PNG", compress_level=6)
     return box, [payload for kind, payload in png_chunks(buffer.getvalue()) if kind == b"IDAT"]

@@ -12,13 +12,11 @@ import numpy as np
 import torch
 from PIL import GifImagePlugin, Image
 
-from ...errors import InputError
 from ..frames import as_bytes
-from .changes import Box, bounding_box
+from .changes import changed_box
+from .encoding import Encoding
 from .palette import Palette
-from .settings import Settings
 
-LARGEST = 65535
 _SHORTEST_DELAY = 2
 _TRANSPARENT = 255
 _SAMPLE_BYTES = 64 * 2**20
@@ -33,26 +31,24 @@ def gif_delay(rate: Fraction) -> int:
     return max(_SHORTEST_DELAY, round(100 / rate))
 
 
-def write_gif(frames: Iterator[torch.Tensor], target: Path, settings: Settings) -> None:
+def write_gif(frames: Iterator[torch.Tensor], target: Path, encoding: Encoding) -> None:
     """The palette comes from the first frames (as many as fit 64 MiB; in a cinemagraph every frame has the same
     colours), so the frames are needed only once. The quality setting scales the number of colours (32..255).
     """
-    if max(settings.width, settings.height) > LARGEST:
-        raise InputError("format", f"gif cannot hold {settings.width}x{settings.height} pixels.", "Choose mp4 or png.")
     pixels = map(as_bytes, frames)
     sample: list[np.ndarray] = []
-    held = max(1, _SAMPLE_BYTES // (settings.width * settings.height * 3))
+    held = max(1, _SAMPLE_BYTES // (encoding.width * encoding.height * 3))
     for frame in pixels:
         sample.append(frame)
         if len(sample) >= held:
             break
     chosen = np.linspace(0, len(sample) - 1, min(len(sample), _PALETTE_FRAMES)).round().astype(int)
-    colours = round(32 + (255 - 32) * min(1.0, settings.quality / 90))
+    colours = round(32 + (255 - 32) * min(1.0, encoding.quality / 90))
     palette = Palette.from_frames([sample[i] for i in chosen], colours)
-    delay = gif_delay(settings.rate)
+    delay = gif_delay(encoding.rate)
     with target.open("wb") as file:
-        file.write(_header(settings, palette))
-        screen = np.zeros((settings.height, settings.width), np.uint8)
+        file.write(_header(encoding, palette))
+        screen = np.zeros((encoding.height, encoding.width), np.uint8)
         previous: np.ndarray | None = None
         for frame in chain(_drain(sample), pixels):
             moved = np.ones(screen.shape, bool) if previous is None else (frame != previous).any(axis=2)
@@ -69,12 +65,12 @@ def _drain(items: list[np.ndarray]) -> Iterator[np.ndarray]:
         yield items.pop()
 
 
-def _header(settings: Settings, palette: Palette) -> bytes:
+def _header(encoding: Encoding, palette: Palette) -> bytes:
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette.colours)] = palette.colours
-    screen = b"GIF89a" + struct.pack("<HHBBB", settings.width, settings.height, 0xF7, 0, 0)
+    screen = b"GIF89a" + struct.pack("<HHBBB", encoding.width, encoding.height, 0xF7, 0, 0)
     for_ever = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
-    return screen + table.tobytes() + for_ever + b"".join(_comment(k, v) for k, v in settings.metadata.items())
+    return screen + table.tobytes() + for_ever + b"".join(_comment(k, v) for k, v in encoding.metadata.items())
 
 
 def _comment(key: str, value: str) -> bytes:
@@ -85,13 +81,13 @@ def _comment(key: str, value: str) -> bytes:
 
 def _frame(entries: np.ndarray, previous: np.ndarray | None, delay: int) -> list[bytes]:
     """One frame [H, W] of palette entries; what is unchanged is transparent, which LZW packs into almost nothing."""
-    height, width = entries.shape
-    box, transparency = Box(0, 0, width, height), {}
+    origin, transparency = (0, 0), {}
     if previous is not None:
         changed = entries != previous
-        box = bounding_box(changed)
-        entries = np.where(changed, entries, np.uint8(_TRANSPARENT))[box.rows_columns]
+        box = changed_box(changed)
+        entries = np.where(changed, entries, np.uint8(_TRANSPARENT))[box]
+        origin = box[1].start, box[0].start
         transparency = {"transparency": _TRANSPARENT}
-    picture = Image.fromarray(np.ascontiguousarray(entries), "L")
+    image = Image.fromarray(np.ascontiguousarray(entries), "L")
     # Pillow gives the delay in ms and calls greyscale and palette entries alike: 8-bit codes.
-    return GifImagePlugin.getdata(picture, box[:2], duration=delay * 10, disposal=_KEEP, **transparency)
+    return GifImagePlugin.getdata(image, origin, duration=delay * 10, disposal=_KEEP, **transparency)

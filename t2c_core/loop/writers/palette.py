@@ -35,9 +35,9 @@ class Palette:
         exact = np.unique(pixels, axis=0)
         if len(exact) <= colours:
             return cls(exact)
-        picture = Image.fromarray(np.ascontiguousarray(pixels[None]))
-        reduced = picture.quantize(colours, method=Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
-        table = np.array(reduced.getpalette()[: colours * 3], np.uint8).reshape(-1, 3)
+        image = Image.fromarray(np.ascontiguousarray(pixels[None]))
+        reduced = image.quantize(colours, method=Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+        table = np.array((reduced.getpalette() or [])[: colours * 3], np.uint8).reshape(-1, 3)
         return cls(np.unique(table, axis=0))
 
     def apply(self, pixels: np.ndarray, wanted: np.ndarray) -> np.ndarray:

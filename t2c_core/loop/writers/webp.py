@@ -17,55 +17,53 @@ from PIL import Image
 
 from ...errors import InputError
 from ..frames import as_bytes
-from .changes import Box, bounding_box
+from .changes import changed_box
 from .chunks import riff_chunk, riff_chunks
-from .settings import Settings
+from .encoding import Encoding
 
-LARGEST = 16383
 _ANIMATION, _EXIF, _ALPHA = 0x02, 0x08, 0x10
 _FOR_EVER = 0
-_BLEND_AND_KEEP = 0x00
+_BLEND_AND_KEEP, _REPLACE_AND_KEEP = 0x00, 0x02
 _EXIF_MODEL, _EXIF_MAKE = 0x0110, 0x010F
 
 
-def write_webp(frames: Iterator[torch.Tensor], target: Path, settings: Settings) -> None:
+def write_webp(frames: Iterator[torch.Tensor], target: Path, encoding: Encoding) -> None:
     """Pixels that have never changed are left transparent and so keep the value of the first frame exactly, although
     the compression is lossy (quality 100: lossless). Durations are whole milliseconds; they are rounded so that the
-    time never drifts from the frame rate.
+    time never drifts from the frame rate. Where something half transparent moves, the box of what moves is stored
+    whole: drawn over, it would add up.
     """
-    if max(settings.width, settings.height) > LARGEST:
-        raise InputError(
-            "format",
-            f"webp cannot hold a picture of {settings.width}x{settings.height} pixels.",
-            f"Its limit is {LARGEST} on a side; choose another format or a smaller picture.",
-        )
-    exif = _exif(settings.metadata)
+    exif = _exif(encoding.metadata)
     flags = _ANIMATION | _ALPHA | (_EXIF if exif else 0)
     with target.open("wb") as file:
         file.write(b"RIFF\0\0\0\0WEBP")
-        file.write(riff_chunk(b"VP8X", struct.pack("<I", flags) + _u24(settings.width - 1) + _u24(settings.height - 1)))
+        file.write(riff_chunk(b"VP8X", struct.pack("<I", flags) + _u24(encoding.width - 1) + _u24(encoding.height - 1)))
         file.write(riff_chunk(b"ANIM", struct.pack("<IH", 0, _FOR_EVER)))
         previous = ever = None
+        soft = False
         for index, frame in enumerate(frames):
             pixels = as_bytes(frame)
             if previous is None:
                 ever = np.zeros(pixels.shape[:2], bool)
-                box, alpha = Box(0, 0, settings.width, settings.height), None
+                rows, columns, alpha = slice(0, encoding.height), slice(0, encoding.width), encoding.alpha
             else:
                 changed = (pixels != previous).any(axis=2)
                 ever |= changed
-                box = bounding_box(changed, even=True)
+                rows, columns = changed_box(changed, even=True)
                 # Everything that has moved so far is drawn again, not only what changed just now: the shape then
                 # hardly varies, which compresses better than a mask full of specks.
-                alpha = ever[box.rows_columns] & changed.any()
+                alpha = np.uint8(255) * (ever[rows, columns] & changed.any())
+                if encoding.alpha is not None:
+                    soft |= bool((ever & (encoding.alpha % 255 > 0)).any())
+                    whole = encoding.alpha[rows, columns]
+                    alpha = whole if soft else np.minimum(alpha, whole)
             previous = pixels
-            start, end = (round(i * 1000 / settings.rate) for i in (index, index + 1))
-            header = b"".join(
-                _u24(v)
-                for v in (box.left // 2, box.top // 2, box.right - box.left - 1, box.bottom - box.top - 1, end - start)
-            )
-            data = _encode(pixels[box.rows_columns], alpha, settings.quality)
-            file.write(riff_chunk(b"ANMF", header + bytes([_BLEND_AND_KEEP]) + data))
+            start, end = (round(i * 1000 / encoding.rate) for i in (index, index + 1))
+            place = columns.start // 2, rows.start // 2
+            size = columns.stop - columns.start - 1, rows.stop - rows.start - 1
+            header = b"".join(_u24(value) for value in (*place, *size, end - start))
+            data = _encode(pixels[rows, columns], alpha, encoding.quality)
+            file.write(riff_chunk(b"ANMF", header + bytes([_REPLACE_AND_KEEP if soft else _BLEND_AND_KEEP]) + data))
         if exif:
             file.write(riff_chunk(b"EXIF", exif))
         size = file.tell() - 8
@@ -80,15 +78,15 @@ def _u24(value: int) -> bytes:
 
 
 def _encode(pixels: np.ndarray, alpha: np.ndarray | None, quality: int) -> bytes:
-    """The picture chunks (ALPH, VP8, VP8L) of [h, w, 3] uint8 with an optional bool alpha [h, w]."""
+    """The picture chunks (ALPH, VP8, VP8L) of [h, w, 3] uint8 and alpha [h, w] uint8 or None."""
     if alpha is not None:
-        pixels = np.dstack([pixels, alpha.astype(np.uint8) * 255])
+        pixels = np.dstack([pixels, alpha])
     buffer = BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    image = Image.fromarray(np.ascontiguousarray(pixels))
     if quality == 100:
-        picture.save(buffer, "WEBP", lossless=True, quality=50, method=2)
+        image.save(buffer, "WEBP", lossless=True, quality=50, method=2)
     else:
-        picture.save(buffer, "WEBP", quality=quality, alpha_quality=100, method=3)
+        image.save(buffer, "WEBP", quality=quality, alpha_quality=100, method=3)
     kept = (b"ALPH", b"VP8 ", b"VP8L")
     return b"".join(riff_chunk(kind, data) for kind, data in riff_chunks(buffer.getvalue()) if kind in kept)
 

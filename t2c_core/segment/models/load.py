@@ -7,105 +7,84 @@ no code from the folder is run, no pickle is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ...errors import InputError
-from .base import Model
-from .clipseg import ClipSeg
-from .dense import Dense
-from .families import SHAPES, Family, family_of, network_class
-from .folder import check_files, read_config, read_preprocessor, shapes_folder
-from .grounding import Grounding
-from .names import INPUT
-from .prepare import Preparation, read_preparation
-from .queries import Queries
-from .sam3 import Sam3
-from .texts import Tokenizer
+from ...errors import InputError, first_line
+from ...io.weights import check_complete
+from ...memory import is_out_of_memory
+from . import scoring
+from .base import SegmentationModel
+from .families import BOX_SEGMENTERS, FAMILIES, Family, family_of, network_class
+from .folder import box_segmenter_folder, check_files, read_config, read_preprocessor
+from .labels import INPUT
+from .preprocess import parse_preprocessor
 
 
-def load_model(path: Path) -> Model:
-    """The backend for the model in a folder, float32, in evaluation, on the CPU; which one its config.json says.
+def load_model(path: Path, families: Mapping[str, Family] = FAMILIES) -> SegmentationModel:
+    """The model in a folder, float32, in evaluation, on the CPU; of which family its config.json says.
 
     Raises InputError('segmentation_model') with a sentence of its own for a folder or a file that is missing, damaged,
     incomplete, of another architecture, or whose classes are not those of its weights.
     """
     config = read_config(path)
-    family = family_of(config, path.name)
+    family = family_of(config, path.name, families)
     check_files(path, family)
     labels = read_labels(config, path.name) if family.classes else {}
     network = read_network(path, family, len(labels))
-    if family.backend == "dense":
-        return Dense(network, labels, _preparation(path, family)).eval()
-    if family.backend == "queries":
-        return _queries(path, family, network, labels).eval()
-    if family.backend == "grounding":
-        return _grounding(path, family, network).eval()
-    tokenizer = Tokenizer(path, network.config.text_config.vocab_size)
-    kind = ClipSeg if family.backend == "clipseg" else Sam3
-    return kind(network, tokenizer, _preparation(path, family)).eval()
-
-
-def _preparation(path: Path, family: Family, **fixed: Any) -> Preparation:
-    return read_preparation(read_preprocessor(path), square=family.square, **fixed)
-
-
-def _queries(path: Path, family: Family, network: torch.nn.Module, labels: dict[int, str]) -> Queries:
-    if family.network.startswith("Eomt"):
-        # Its positions are learned for one size; the published semantic ones cut wide pictures in windows instead.
-        side = int(network.config.image_size)
+    fixed: dict[str, Any] = {}
+    if family.side:
+        side = int(attrgetter(family.side)(network.config))
         fixed = {"height": None, "width": None, "shortest": None, "longest": side, "pad_to": side}
-        return Queries(network, labels, _preparation(path, family, **fixed))
-    if not family.words:
-        return Queries(network, labels, _preparation(path, family))
-    tokenizer = Tokenizer(path, network.config.text_encoder_vocab_size)
-    return Queries(network, labels, _preparation(path, family), tokenizer, network.config.task_seq_len)
+    preprocessor = parse_preprocessor(read_preprocessor(path), square=family.square, **fixed)
+    tokenizer = _read_tokenizer(path, network.config) if family.words else None
+    shapes = load_model(box_segmenter_folder(path), BOX_SEGMENTERS) if family.run is scoring.grounding else None
+    return SegmentationModel(family.run, network, preprocessor, labels, tokenizer, shapes).eval()
 
 
-def _grounding(path: Path, family: Family, network: torch.nn.Module) -> Grounding:
-    other = shapes_folder(path)
-    config = read_config(other)
-    kind = family_of(config, other.name, SHAPES)
-    check_files(other, kind)
-    shapes = read_network(other, kind, 0)
-    fixed = {}
-    if kind.network == "SamModel":
-        side = int(shapes.config.vision_config.image_size)
-        fixed = {"height": None, "width": None, "shortest": None, "longest": side, "pad_to": side}
-    tokenizer = Tokenizer(path, network.config.text_config.vocab_size)
-    return Grounding(network, tokenizer, _preparation(path, family), shapes, _preparation(other, kind, **fixed))
+def _read_tokenizer(folder: Path, config: Any) -> Any:
+    """The tokenizer of a folder. Raises InputError for one that is damaged or not the network's."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever the parsers of the several formats raise
+        if is_out_of_memory(error):
+            raise
+        problem = f"'{folder.name}' has a tokenizer that cannot be read ({first_line(error)})."
+        raise InputError(INPUT, problem) from error
+    known = config.text_config.vocab_size if hasattr(config, "text_config") else config.text_encoder_vocab_size
+    if len(tokenizer) > known:
+        problem = f"'{folder.name}' has a tokenizer of {len(tokenizer)} tokens, the network knows {known}."
+        raise InputError(INPUT, problem, "Take the tokenizer's files from where config.json comes from.")
+    return tokenizer
 
 
 def read_labels(config: Mapping[str, Any], name: str) -> dict[int, str]:
     """{number: name} of a config.json's classes, 0 .. n - 1. Raises InputError if they cannot be told."""
-    given = config.get("id2label")
-    if not isinstance(given, dict) or not given:
-        raise InputError(INPUT, f"'{name}' does not name its classes: config.json has no id2label.", _ORIGINAL)
+    given, stated = config.get("id2label"), config.get("num_labels")
+    given = given if isinstance(given, dict) else {}
     labels = {int(number): str(label) for number, label in given.items() if str(number).isdigit()}
-    if sorted(labels) != list(range(len(given))):
-        raise InputError(
-            INPUT, f"'{name}' numbers its {len(given)} classes with gaps (id2label in config.json).", _ORIGINAL
-        )
-    if all(re.fullmatch(r"LABEL_\d+", label) for label in labels.values()):
-        raise InputError(
-            INPUT, f"'{name}' calls its classes {labels[0]} ...: nobody can tell what they are.", _ORIGINAL
-        )
-    stated = config.get("num_labels")
-    if isinstance(stated, int) and stated != len(labels):
-        raise InputError(INPUT, f"'{name}' has {stated} classes and names {len(labels)} (config.json).", _ORIGINAL)
+    problem = ""
+    if not given:
+        problem = "does not name its classes: config.json has no id2label."
+    elif sorted(labels) != list(range(len(given))):
+        problem = f"numbers its {len(given)} classes with gaps (id2label in config.json)."
+    elif all(re.fullmatch(r"LABEL_\d+", label) for label in labels.values()):
+        problem = f"calls its classes {labels[0]} ...: nobody can tell what they are."
+    elif isinstance(stated, int) and stated != len(labels):
+        problem = f"has {stated} classes and names {len(labels)} (config.json)."
+    if problem:
+        raise InputError(INPUT, f"'{name}' {problem}", _ORIGINAL)
     return dict(sorted(labels.items()))
 
 
-_COUNTED = re.compile(r"position_ids|num_batches_tracked|relative_(?:position_index|coords_table)|^criterion\.")
-"""What a file may lack: numbers that follow from the network's shape, and those that only training asks for."""
 _ORIGINAL = "Take config.json from where the weights come from."
 
 
-def read_network(path: Path, family: Family, classes: int) -> torch.nn.Module:
+def read_network(path: Path, family: Family, classes: int) -> Any:
     """The network in a folder, complete and finite, float32, in evaluation. classes: how many config.json names, or 0.
 
     Raises InputError for anything else.
@@ -114,64 +93,52 @@ def read_network(path: Path, family: Family, classes: int) -> torch.nn.Module:
 
     kind = network_class(family)
     try:
-        with _quiet():
-            config = kind.config_class.from_pretrained(str(path), local_files_only=True)
-            # Of old versions: would compile a CUDA kernel where it can.
-            config.disable_custom_kernels = True
-            network, report = kind.from_pretrained(
-                str(path),
-                config=config,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # told apart below
-            )
+        config = kind.config_class.from_pretrained(str(path), local_files_only=True)
+        # Of old versions: would compile a CUDA kernel where it can.
+        config.disable_custom_kernels = True
+        network, report = kind.from_pretrained(
+            str(path),
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told apart below
+        )
     except SafetensorError as error:
         raise InputError(INPUT, f"'{path.name}' has damaged weights ({error}).", "Get the file again.") from error
+    except OSError as error:
+        raise InputError(INPUT, f"'{path.name}' cannot be read ({first_line(error)}).") from error
     except Exception as error:  # settings that cannot be fail anywhere in the network's own code
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(INPUT, f"'{path.name}' cannot be built from its config.json ({said}).", _ORIGINAL) from error
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            INPUT, f"'{path.name}' cannot be built from its config.json ({first_line(error)}).", _ORIGINAL
+        ) from error
     _check_shapes(path, network, report["mismatched_keys"], classes)
-    missing = sorted(key for key in report["missing_keys"] if not _COUNTED.search(key))
-    if missing:
-        total, listed = len(network.state_dict()), ", ".join(missing[:4])
-        problem = f"'{path.name}' is incomplete: {len(missing)} of {total} weights are missing ({listed})."
-        raise InputError(INPUT, problem, "Get the file again; nothing is made up for them.")
-    for key, value in network.state_dict().items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise InputError(INPUT, f"'{path.name}' contains NaN or infinite weights, for example in {key}.")
+    check_complete(network, report["missing_keys"], INPUT, path.name)
     return network.float().eval().requires_grad_(False)
 
 
-def _check_shapes(path: Path, network: torch.nn.Module, mismatched: Any, classes: int) -> None:
+def _check_shapes(path: Path, network: Any, mismatched: Any, classes: int) -> None:
     """Raise InputError for weights of other shapes than config.json says, in its own words if the head is meant.
 
-    mismatched: their names or, as most versions of transformers tell, (name, shape in the file, shape in the network).
+    mismatched: their names or, in some versions of transformers, tuples that begin with them.
     """
     if not mismatched:
         return
-    name, built_as = path.name, {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    in_files = {} if all(isinstance(entry, tuple) for entry in mismatched) else _shapes_in(path)
-    wrong = []
-    for entry in mismatched:
-        key, file, built = entry if isinstance(entry, tuple) else (entry, in_files.get(entry, ()), built_as[entry])
-        wrong.append((str(key), tuple(file), tuple(built)))
-    wrong.sort()
+    names = sorted(entry[0] if isinstance(entry, tuple) else entry for entry in mismatched)
+    in_files, built_as = _shapes_in(path), network.state_dict()
+    wrong = [(key, in_files.get(key, ()), tuple(built_as[key].shape)) for key in names]
     # Of other classes the last layer alone; one more for 'no object' in networks that propose masks.
     trained = {file[0] - (built[0] - classes) for _, file, built in wrong if file and built}
     heads = all(built and built[0] - classes in (0, 1) and file[1:] == built[1:] for _, file, built in wrong)
     if classes and heads and len(trained) == 1:
-        raise InputError(
-            INPUT,
-            f"'{name}' names {classes} classes in config.json, its weights were trained for {trained.pop()}.",
-            _ORIGINAL,
-        )
-    key, file, built = wrong[0]
-    raise InputError(
-        INPUT,
-        f"'{name}' has a config.json of another network than its weights: {key} is {list(file)}, not {list(built)}.",
-        _ORIGINAL,
-    )
+        problem = f"names {classes} classes in config.json, its weights were trained for {trained.pop()}."
+    else:
+        key, file, built = wrong[0]
+        differs = f"{key} is {list(file)}, not {list(built)}"
+        problem = f"has a config.json of another network than its weights: {differs}."
+    raise InputError(INPUT, f"'{path.name}' {problem}", _ORIGINAL)
 
 
 def _shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
@@ -184,19 +151,3 @@ def _shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
             names = opened.keys()
             found |= {name: tuple(opened.get_slice(name).get_shape()) for name in names}
     return found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars and its warnings: what is wrong is said here, as an error."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,3 +157,31 @@ def written(server: Any) -> Callable[[], set[Path]]:
 def hints_json() -> Callable[..., str]:
     """``hints_json(arrows=[...], pins=[...], strokes=[...])`` -> the text for Motion Hints."""
     return lambda **lists: json.dumps({"version": 1, **lists})
+
+
+@pytest.fixture
+def run_with_pack() -> Callable[[str], list[str]]:
+    """``run_with_pack(script)`` -> the lines it prints, in a process of its own that can import ComfyUI's modules.
+
+    The script finds the pack as ``pack_without_comfyui``: its nodes and its core, but no server.
+    """
+    folder = Path(os.environ.get("T2C_COMFYUI_PATH") or REPO / ".run" / "ComfyUI")
+    if not folder.is_dir():
+        pytest.skip("no ComfyUI")
+
+    def run(script: str) -> list[str]:
+        start = f"""
+import sys, types
+sys.path.insert(0, {str(folder)!r})
+from comfy.cli_args import args
+args.cpu = True
+package = types.ModuleType("pack_without_comfyui")
+package.__path__ = [{str(REPO)!r}]
+sys.modules[package.__name__] = package
+"""
+        python = os.environ.get("T2C_COMFYUI_PYTHON") or sys.executable
+        done = subprocess.run([python, "-c", start + script], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run

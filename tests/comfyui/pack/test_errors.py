@@ -101,6 +101,10 @@ def _nan_flow(p: Any) -> None:
     p.add("FlowPreview", image=p.image, flow=flow)
 
 
+def _huge_picture(p: Any) -> None:
+    _show(p, p.add("RealImageSegmenter", image=p.add("T2CTestHuge"), hints=p.hints))
+
+
 def _zero_speed(p: Any) -> None:
     zero = p.add("PrimitiveFloat", value=0.0)
     p.add("FlowPreview", image=p.image, flow=p.add("ImageToFlow", image=p.image, max_speed=zero))
@@ -128,7 +132,7 @@ def _show(p: Any, source: Any) -> None:
 
 
 CASES: dict[Callable[[Any], None], tuple[str, str, str]] = {
-    _bad_json: ("Motion Hints", "hints", "Clear the field"),
+    _bad_json: ("Motion Hints", "hints", "Correct it there"),
     _batch_for_segmenter: ("Real Image Segmenter", "image", "Rebatch Images"),
     _batch_for_warp: ("Eulerian Warp", "image", "Rebatch Images"),
     _batch_for_flow: ("Flow Predictor", "image", "Rebatch Images"),
@@ -136,15 +140,16 @@ CASES: dict[Callable[[Any], None], tuple[str, str, str]] = {
     _no_mask: ("Real Image Segmenter", "mask", "Connect a mask"),
     _empty_hints: ("Real Image Segmenter", "hints", "Draw an arrow"),
     _black_mask: ("Real Image Segmenter", "mask", "Paint what moves"),
-    _everything_cut: ("Real Image Segmenter", "mask", "strokes"),
+    _everything_cut: ("Real Image Segmenter", "hints", "Erase some"),
     _flow_of_an_empty_mask: ("Flow Predictor", "mask", "paint what moves"),
     _mask_of_another_size: ("Flow Predictor", "mask", "Make it from this image"),
     _no_direction: ("Flow Predictor", "prompt", "Draw an arrow"),
     _no_arrow: ("Flow Predictor", "direction", "custom angle"),
     _flow_of_another_size: ("Eulerian Warp", "flow", "Make the flow from this image"),
     _preview_of_another_size: ("Flow Preview", "image", "96, 128"),
-    _one_frame: ("Eulerian Warp", "frames", "at least 2"),
+    _one_frame: ("Eulerian Warp", "frames", "between 2 and"),
     _nan_picture: ("Real Image Segmenter", "image", "Look at the node"),
+    _huge_picture: ("Real Image Segmenter", "memory", "Make the picture or the batch smaller"),
     _nan_flow: ("Image to Flow", "image", "Look at the node"),
     _zero_speed: ("Image to Flow", "max_speed", "above 0"),
     _clipped_flow: ("Flow to Image", "max_speed", "Set it to"),
@@ -196,3 +201,17 @@ def test_bad_widget_is_refused_before_anything_runs(
     assert f"({class_type})" in message
     assert name in message
     assert said in message
+
+
+@pytest.mark.parametrize("value", ["../x", 7, None, {"samples": 1}])
+@pytest.mark.parametrize(("class_type", "name"), [("SaveCinemagraph", "warp"), ("FlowPreview", "image")])
+def test_a_value_in_place_of_a_connection_is_named(
+    class_type: str, name: str, value: Any, pipeline: Any, run_graph: Any, object_info: dict[str, Any]
+) -> None:
+    graph = pipeline()
+    given = {"warp": graph.warp} if class_type == "SaveCinemagraph" else {"image": graph.image, "flow": graph.flow}
+    graph.add(class_type, **{**given, name: value})
+    with pytest.raises(NodeFailed) as caught:
+        run_graph(graph.nodes)
+    display_name = object_info[class_type]["display_name"]
+    assert caught.value.message.startswith(f"{display_name}: {name}: is ") and "Connect" in caught.value.message

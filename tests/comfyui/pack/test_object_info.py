@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +20,19 @@ SIGNATURES = {
         {"model": "MODEL", "clip": "CLIP", "vae": "VAE", "prompt": "STRING", "image": "IMAGE", "latent": "LATENT"},
         ["IMAGE", "IMAGE", "T2C_ATTENTION", "STRING"],
     ),
+    "LoadSegmentationModel": ({"segmentation_model": "COMBO"}, ["T2C_SEGMENTER"]),
     "LoadT2CModel": ({"model": "COMBO", "dtype": "COMBO"}, ["T2C_MODEL", "STRING"]),
     "PhotoTwin": ({"image": "IMAGE", "style_picture": "IMAGE"}, ["IMAGE", "IMAGE"]),
+    "RegisterTwin": ({"artistic": "IMAGE", "twin": "IMAGE"}, ["IMAGE", "MASK"]),
     "MotionHints": ({"image": "IMAGE", "hints": "STRING"}, ["T2C_HINTS", "MASK"]),
     "RealImageSegmenter": (
-        {"image": "IMAGE", "hints": "T2C_HINTS", "mask": "MASK", "attention": "T2C_ATTENTION"},
+        {
+            "image": "IMAGE",
+            "hints": "T2C_HINTS",
+            "mask": "MASK",
+            "attention": "T2C_ATTENTION",
+            "segmenter": "T2C_SEGMENTER",
+        },
         ["MASK", "IMAGE", "T2C_REGIONS"],
     ),
     "FlowPredictor": (
@@ -53,6 +62,11 @@ SIGNATURES = {
 }
 
 
+SAVED_INPUTS = json.loads((Path(__file__).parent / "saved_inputs.json").read_text(encoding="utf-8"))
+"""By node: the inputs that saved workflows and API prompts know, in their order."""
+WIDGETS = {"BOOLEAN", "COMBO", "FLOAT", "INT", "STRING"}
+
+
 def _inputs(node: dict[str, Any]) -> dict[str, Any]:
     return {**node["input"].get("required", {}), **node["input"].get("optional", {})}
 
@@ -67,6 +81,26 @@ def test_sockets(object_info: dict[str, Any], name: str) -> None:
     inputs, outputs = SIGNATURES[name]
     assert {i: _inputs(node)[i][0] for i in inputs} == inputs
     assert node["output"] == outputs
+
+
+@pytest.mark.parametrize("name", SAVED_INPUTS)
+def test_saved_workflows_and_prompts_still_fit(object_info: dict[str, Any], name: str) -> None:
+    """Workflows hold widget values by position, prompts by id: both stay, and so do types, defaults and ranges."""
+    inputs = _inputs(object_info[name])
+    for saved in SAVED_INPUTS[name]:
+        kind, options = inputs[saved["id"]]
+        assert (kind if isinstance(kind, str) else "COMBO") == saved["type"], saved["id"]
+        assert options.get("default") == saved.get("default"), saved["id"]
+        assert options.get("min", 0) <= saved.get("min", 0) and options.get("max", 0) >= saved.get("max", 0), saved[
+            "id"
+        ]
+        assert set(saved.get("options", ())) <= set(options.get("options", ())), saved["id"]
+        assert saved["required"] or saved["id"] in object_info[name]["input"]["optional"], saved["id"]
+    # A prompt of before lacks what has come since: ComfyUI refuses it unless that is optional.
+    assert set(object_info[name]["input"].get("required", {})) <= {saved["id"] for saved in SAVED_INPUTS[name]}
+    widgets = [i for i, (kind, _) in inputs.items() if not isinstance(kind, str) or kind in WIDGETS]
+    saved_widgets = [saved["id"] for saved in SAVED_INPUTS[name] if saved["type"] in WIDGETS]
+    assert widgets[: len(saved_widgets)] == saved_widgets
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -102,7 +136,9 @@ def test_locale_file_matches_the_nodes(object_info: dict[str, Any]) -> None:
 def test_server_hands_out_the_translations(server: Any, object_info: dict[str, Any]) -> None:
     english = server.client.get("/i18n")["en"]
     assert english["nodeDefs"]["SaveCinemagraph"] == node_definitions(object_info)["SaveCinemagraph"]
-    assert {"T2C_ATTENTION", "T2C_FLOW", "T2C_HINTS", "T2C_REGIONS", "T2C_WARP"} <= set(english["dataTypes"])
+    assert {"T2C_ATTENTION", "T2C_FLOW", "T2C_HINTS", "T2C_REGIONS", "T2C_SEGMENTER", "T2C_WARP"} <= set(
+        english["dataTypes"]
+    )
     assert CATEGORY in english["nodeCategories"]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import struct
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 from PIL import Image
@@ -109,6 +113,17 @@ def test_workflow_is_kept_in_the_file(name: str, pipeline: Any, server: Any, run
         assert needle in data or needle.replace(b'"', b'\\"') in data
 
 
+@pytest.mark.parametrize(("width", "height"), [(97, 64), (96, 65), (97, 65)])
+def test_a_loop_of_an_odd_size_is_saved_by_core(
+    width: int, height: int, pipeline: Any, server: Any, run_graph: Any, read: Any
+) -> None:
+    graph = pipeline(width=width, height=height)
+    blend = graph.add("LoopBlend", warp=graph.warp)
+    video = graph.add("SaveVideo", video=(blend, 1), filename_prefix="odd/video", format="mp4", codec="h264")
+    shown, _ = read(_file(run_graph(graph.nodes), video, server))
+    assert shown.shape == (FRAMES, 64, 96, 3)
+
+
 def test_loop_blend_feeds_core_nodes(pipeline: Any, server: Any, run_graph: Any, read: Any) -> None:
     graph = pipeline()
     blend = graph.add("LoopBlend", warp=graph.warp, frame_rate=24.0)
@@ -131,6 +146,80 @@ def test_loop_blend_feeds_core_nodes(pipeline: Any, server: Any, run_graph: Any,
     assert shown["type"] == "temp"
     preview, _ = read(server.data / "temp" / shown["filename"])
     assert len(preview) == FRAMES
+
+
+def test_a_length_in_seconds_takes_the_place_of_frames(pipeline: Any, server: Any, run_graph: Any, read: Any) -> None:
+    """Prompts of before, without the input, keep the warp's number: all other tests."""
+    graph = pipeline(width=64, height=48)
+    blend = graph.add("LoopBlend", warp=graph.warp, frame_rate=20.0, seconds=0.39, preview=False)
+    images = graph.add("SaveImage", images=blend, filename_prefix="seconds/frames")
+    saved = graph.add("SaveCinemagraph", warp=graph.warp, filename_prefix="seconds/a", frame_rate=12.5, seconds=0.8)
+    result = run_graph(graph.nodes)
+    assert len(result.outputs[images]["images"]) == 8
+    frames, rate = read(_file(result, saved, server))
+    assert (len(frames), rate) == (10, 12.5)
+
+
+def test_coverage_is_right_in_both_orders_of_connecting(pipeline: Any, server: Any, run_graph: Any) -> None:
+    size = (152, 88)
+
+    def covered(frame_rate: float, *, later: bool) -> np.ndarray:
+        graph = pipeline(*size)
+        blend = graph.add("LoopBlend", warp=graph.warp, frame_rate=frame_rate)
+        graph.add("SaveImage", images=blend, filename_prefix="order/frames")
+        if later:
+            run_graph(graph.nodes)
+        mask = graph.add("MaskToImage", mask=(blend, 2))
+        saved = graph.add("SaveImage", images=mask, filename_prefix="order/coverage")
+        return np.array(Image.open(_file(run_graph(graph.nodes), saved, server)).convert("L"))
+
+    first = covered(24.0, later=False)
+    assert first.min() < 255 == first.max()
+    assert (covered(25.0, later=True) == first).all()
+
+
+def test_coverage_is_made_only_where_it_is_connected(pipeline: Any, server: Any) -> None:
+    """The node says what it made. Ids with a colon are those of nodes in a subgraph."""
+
+    def said(connected: bool, prefix: str, width: int) -> list[str]:
+        graph = pipeline(width, 88)
+        blend = graph.add("LoopBlend", warp=graph.warp, preview=False)
+        graph.add("PreviewImage", images=blend)
+        if connected:
+            graph.add("PreviewImage", images=graph.add("MaskToImage", mask=(blend, 2)))
+        nodes = json.loads(json.dumps(graph.nodes))
+        for node in nodes.values():
+            links = {name: value for name, value in node["inputs"].items() if isinstance(value, list)}
+            node["inputs"] |= {name: [prefix + origin, slot] for name, (origin, slot) in links.items()}
+        prompt = {prefix + name: node for name, node in nodes.items()}
+        return asyncio.run(_texts(server.url, prompt, prefix + blend))
+
+    # Sizes of their own: ComfyUI's cache knows a node by what it is made from, whatever its id.
+    for prefix, width in (("", 144), ("7:3:", 152)):
+        assert f"{FRAMES} frames of {width}x88" in said(False, prefix, width)
+        made = said(True, prefix, width)
+        assert any("covered at least" in text for text in made), "not from the cache of the run before"
+
+
+async def _texts(url: str, prompt: dict[str, Any], node: str) -> list[str]:
+    """What a node of a prompt says while it runs."""
+    texts, client = [], uuid.uuid4().hex
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}/ws?clientId={client}") as socket:
+        async with session.post(f"{url}/prompt", json={"prompt": prompt, "client_id": client}) as answer:
+            assert answer.status == 200, await answer.text()
+        while True:
+            message = await socket.receive(timeout=100)
+            if message.type == aiohttp.WSMsgType.BINARY:
+                kind, length = struct.unpack(">II", message.data[:8])
+                if kind == 3 and message.data[8 : 8 + length].decode() == node:
+                    texts.append(message.data[8 + length :].decode())
+            elif message.type == aiohttp.WSMsgType.TEXT:
+                event = message.json()
+                assert event["type"] != "execution_error", event
+                if event["type"] == "execution_success":
+                    return texts
+            else:
+                raise AssertionError(message)
 
 
 def test_previews_are_shown(pipeline: Any, server: Any, run_graph: Any) -> None:

@@ -6,8 +6,11 @@ import base64
 import concurrent.futures
 import io
 import json
+import socket
 import struct
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import zlib
 from typing import Any
@@ -28,11 +31,15 @@ def encoded(size: tuple[int, int] = (198, 256), kind: str = "JPEG", picture: Ima
     return base64.b64encode(file.getvalue()).decode()
 
 
-def send(server: ComfyServer, body: Any, raw: bytes | None = None) -> tuple[int, dict[str, Any]]:
+def route(session: str | None) -> str:
+    return "/text2cinemagraph/preview" + (f"?session={session}" if session else "")
+
+
+def send(
+    server: ComfyServer, body: Any, raw: bytes | None = None, session: str | None = None
+) -> tuple[int, dict[str, Any]]:
     data = raw if raw is not None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"{server.url}/text2cinemagraph/preview", data, {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(server.url + route(session), data, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, json.load(answer)
@@ -78,10 +85,10 @@ REFUSED = [
     ({**GOOD, "picture": "/etc/passwd"}, "no JPEG or PNG"),
     ({**GOOD, "picture": 7}, "base64"),
     ({**GOOD, "picture": "AAAA"}, "no JPEG or PNG"),
-    ({**GOOD, "picture": encoded()[:400]}, "no JPEG or PNG"),
+    ({**GOOD, "picture": encoded()[:4000]}, "damaged JPEG or PNG"),
     ({**GOOD, "picture": encoded(kind="GIF")}, "no JPEG or PNG"),
-    ({**GOOD, "picture": encoded((600, 40))}, "600x40"),
-    ({**GOOD, "picture": encoded((200, 4))}, "200x4"),
+    ({**GOOD, "picture": encoded((600, 40))}, "picture: is 600x40; sides of 8..512 are allowed"),
+    ({**GOOD, "picture": encoded((200, 4))}, "picture: is 200x4; sides of 8..512 are allowed"),
     ({**GOOD, "picture": bomb()}, "picture"),
     ({**GOOD, "hints": "{"}, "not valid JSON"),
     ({**GOOD, "hints": '{"pins": [[NaN, 0]]}'}, "pin 1"),
@@ -103,6 +110,8 @@ def test_malformed_requests_are_refused_with_a_reason(server: ComfyServer, body:
     status, answer = send(server, body)
     assert status == 400
     assert said in answer["error"]
+    # One reason, not one inside another.
+    assert answer["error"].count("picture: ") <= 1
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000])
@@ -114,6 +123,106 @@ def test_bodies_that_are_no_json_are_refused(server: ComfyServer, raw: bytes) ->
 def test_an_oversize_body_is_refused(server: ComfyServer) -> None:
     status, answer = send(server, {**GOOD, "picture": "A" * 7_000_000})
     assert status == 413 and "6 MB" in answer["error"]
+
+
+OWN, OTHER = "{own}", "https://other.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": OWN}, 200),
+        ({"Origin": OWN, "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": OTHER}, 403),
+        ({"Origin": "null"}, 403),
+        # Two servers of one machine are one site and two origins; a page elsewhere may name any port of ours.
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": OWN, "Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": OTHER, "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_only_the_servers_own_page_is_answered(server: ComfyServer, headers: dict[str, str], status: int) -> None:
+    sent = {name: server.url if value == OWN else value for name, value in headers.items()}
+    request = urllib.request.Request(server.url + route(None), json.dumps(GOOD).encode(), sent)
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            assert answer.status == status
+    except urllib.error.HTTPError as error:
+        assert error.code == status
+
+
+def connect(server: ComfyServer, body: Any, session: str | None = None, *, whole: bool = True) -> socket.socket:
+    """A connection with a request on it that nobody has answered yet; without its last byte unless ``whole``."""
+    url = urllib.parse.urlsplit(server.url)
+    data = json.dumps(body).encode()
+    head = f"POST {route(session)} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(data)}\r\n\r\n"
+    connection = socket.create_connection((url.hostname, url.port))
+    connection.sendall(head.encode() + (data if whole else data[:-1]))
+    return connection
+
+
+SLOW = {"picture": encoded((396, 512)), "hints": HINTS}
+
+
+@pytest.mark.parametrize("session", ["one page", None])
+def test_ten_aborted_strokes_do_not_delay_the_next(server: ComfyServer, session: str | None) -> None:
+    session = session and urllib.parse.quote(session)
+    start = time.monotonic()
+    assert send(server, SLOW)[0] == 200
+    alone = time.monotonic() - start
+    for _ in range(10):
+        connect(server, SLOW, session).close()
+        time.sleep(0.06)
+    start = time.monotonic()
+    assert send(server, SLOW, session=session)[0] == 200
+    # The one that ran may run on to its next check; all that waited are gone.
+    assert time.monotonic() - start < 3 * alone + 0.5
+
+
+def test_a_newer_request_replaces_the_waiting_and_the_running_one_of_its_session(server: ComfyServer) -> None:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+
+        def start(session: str) -> concurrent.futures.Future[tuple[int, dict[str, Any]]]:
+            future = pool.submit(send, server, SLOW, session=session)
+            time.sleep(0.1)
+            return future
+
+        running, replacement, waiting, last = start("a"), start("a"), start("b"), start("b")
+        assert running.result()[0] == waiting.result()[0] == 409
+        assert "newer request" in waiting.result()[1]["error"]
+        assert replacement.result()[0] == last.result()[0] == 200
+
+
+def test_a_busy_session_does_not_starve_another(server: ComfyServer) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        connections = [connect(server, SLOW, "busy") for _ in range(2)]
+        other = pool.submit(send, server, SLOW, session="patient")
+        while not other.done():
+            time.sleep(0.2)
+            connections.append(connect(server, SLOW, "busy"))
+            assert len(connections) < 100
+        assert other.result()[0] == 200
+    for connection in connections:
+        connection.close()
+
+
+def test_so_many_sessions_may_wait_and_a_closed_one_makes_room(server: ComfyServer) -> None:
+    assert send(server, GOOD)[0] == 200  # whatever ran before is done
+    held = [connect(server, GOOD, f"s{i}", whole=False) for i in range(8)]
+    time.sleep(0.3)
+    status, answer = send(server, GOOD, session="s8")
+    assert status == 503 and "busy" in answer["error"]
+    assert send(server, GOOD, session="s7")[0] == 200
+    held.pop(0).close()
+    time.sleep(0.3)
+    assert send(server, GOOD, session="s8")[0] == 200
+    for connection in held:
+        connection.close()
+
+
+def test_a_session_of_too_many_characters_is_refused(server: ComfyServer) -> None:
+    status, answer = send(server, GOOD, session="s" * 65)
+    assert status == 400 and "at most 64" in answer["error"]
 
 
 def test_a_crowd_is_sent_away_and_the_server_stays_up(server: ComfyServer) -> None:

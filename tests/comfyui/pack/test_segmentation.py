@@ -228,3 +228,41 @@ def test_a_model_that_is_not_there_stops_no_other_method(folder: Path, graph: An
     )
     frames = graph.add("PreviewAny", source=(flow, 2))
     assert run_graph(graph.nodes).outputs[frames]["text"][0] == "90"
+
+
+def loads(server: Any) -> int:
+    """How often a SegFormer has been put on its device so far."""
+    return server.log.read_text(errors="replace").count("Requested to load SegmentationModel")
+
+
+def test_the_loader_and_the_older_widget_find_the_same(folder: Path, graph: Any, scene: str, run_graph: Any) -> None:
+    inputs = {"image": (scene, 0), "method": "model", "vocabulary": "sea", **HARD}
+    loader = graph.add("LoadSegmentationModel", segmentation_model="ade")
+    linked = graph.add("RealImageSegmenter", **inputs, segmentation_model="words", segmenter=(loader, 0))
+    chosen = graph.add("RealImageSegmenter", **inputs, segmentation_model="ade")
+    masks = {
+        name: (graph.add("MaskToImage", mask=(node, 0)), 0) for name, node in (("linked", linked), ("chosen", chosen))
+    }
+    made = saved(graph, run_graph, **masks)
+    assert (made["linked"] == made["chosen"]).all() and made["linked"].any()
+
+
+@pytest.mark.parametrize("route", ["loader", "widget"])
+def test_a_model_runs_once_until_a_file_of_its_folder_is_replaced(
+    folder: Path, graph: Any, scene: str, run_graph: Any, server: Any, route: str
+) -> None:
+    inputs: dict[str, Any] = {"image": (scene, 0), "method": "model", "vocabulary": f"sea, {route}"}
+    if route == "loader":
+        inputs["segmenter"] = (graph.add("LoadSegmentationModel", segmentation_model="ade"), 0)
+    found = graph.add("RealImageSegmenter", **inputs, segmentation_model="ade")
+    graph.add("PreviewImage", images=(found, 1))
+    run_graph(graph.nodes)
+    before = loads(server)
+    for threshold in (0.45, 0.4):
+        graph.nodes[found]["inputs"]["threshold"] = threshold
+        run_graph(graph.nodes)
+    assert loads(server) == before, "other thresholds need no other scores"
+    file = folder / "ade" / "model.safetensors"
+    file.write_bytes(file.read_bytes())
+    run_graph(graph.nodes)
+    assert loads(server) == before + 1

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import json
-import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,18 @@ import pytest
 
 from scripts.errors import NodeFailed, RunInterrupted
 from tests.comfyui.pack.conftest import Link
+from tests.vectors import randn, twin_variants
+from tests.vectors import vectors as vectors_of
 
 pytestmark = pytest.mark.comfyui
 
-VECTORS = Path(os.environ.get("T2C_VECTORS") or Path(__file__).parents[2] / "data")
 PROMPT = "a large waterfall falling from hills under clouds in the style of Leonid Afremov"
 OFF = {"attention_injection": 0, "feature_injection": 0}
 
 
 @pytest.fixture(scope="module")
-def vectors() -> dict[str, np.ndarray]:
-    with np.load(VECTORS / "sampler.npz") as file:
-        return {key: file[key] for key in file.files}
+def vectors() -> Mapping[str, np.ndarray]:
+    return vectors_of("sampler")
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def latents(graph: Any, run_graph: Any, vectors: Any) -> Any:
         node = graph.add(
             "T2CTestTwinLatents",
             model=loader,
-            settings=json.dumps({"steps": 10, **(settings or {})}),
+            settings=json.dumps(settings or {"steps": 10}),
             noise=json.dumps(z.tolist()),
             **inputs,
         )
@@ -51,63 +50,46 @@ def latents(graph: Any, run_graph: Any, vectors: Any) -> Any:
     return run
 
 
-VARIANTS = {
-    "twin_latent": {},
-    "twin_noinj": OFF,
-    "twin_attn_only": {"feature_injection": 0},
-    "twin_feat_only": {"attention_injection": 0},
-    "twin_thr0": {"feature_injection": 0.05},
-    "twin_constant": {"negative_schedule": "constant"},
-    "twin_exp": {"negative_schedule": "exp"},
-    "twin_no_negative": {"negative_schedule": "constant", "negative_strength": 1.0},
-    "twin_negative2": {},
-    "odd_twin_latent": {"steps": 8, "feature_injection": 0.375},
-}
+# The last one differs from another in the published code only.
+VARIANTS = {name: made for name, made in twin_variants().items() if "quirk" not in name}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_vectors_through_comfyui(latents: Any, vectors: Any, name: str) -> None:
-    shown = latents(settings=VARIANTS[name], negative="negative2" if name == "twin_negative2" else "source")
+    settings = dict(VARIANTS[name])
+    shown = latents(negative=settings.pop("negative", "source"), settings=settings)
     source, twin = np.array(shown["latents"], np.float32)
     expected = vectors["odd_src_latent" if name.startswith("odd") else "src_latent"]
     assert np.abs(source - expected[0]).max() < 2e-3
     assert np.abs(twin - vectors[name][0]).max() < 2e-3
     assert shown["held"] == 0, "features are let go"
     if name == "twin_latent":
-        with np.load(VECTORS / "attnmask.npz") as file:
-            assert np.abs(np.array(shown["affinity"]) - file["model_affinity_8x8"]).max() < 1e-5
-
-
-def by_rule(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    import torch
-
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).numpy()
+        expected = vectors_of("attnmask")["model_affinity_8x8"]
+        assert np.abs(np.array(shown["affinity"]) - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize(
-    ("vector", "batch", "width", "attention", "feature"),
+    ("vector", "attention", "feature"),
     [
-        ("out_plain", 2, 16, 0, 0),
-        ("out_inj_all", 2, 16, 1, 1),
-        ("out_inj_attn", 2, 16, 1, 0),
-        ("out_inj_feat", 2, 16, 0, 1),
-        ("out_inj_all_b4", 4, 16, 1, 1),
-        ("out_plain_ns", 2, 24, 0, 0),
-        ("out_inj_all_ns", 2, 24, 1, 1),
+        ("out_plain", 0, 0),
+        ("out_inj_all", 1, 1),
+        ("out_inj_attn", 1, 0),
+        ("out_inj_feat", 0, 1),
+        ("out_inj_all_b4", 1, 1),
+        ("out_plain_ns", 0, 0),
+        ("out_inj_all_ns", 1, 1),
     ],
 )
-def test_injected_forward(
-    graph: Any, run_graph: Any, vector: str, batch: int, width: int, attention: float, feature: float
-) -> None:
-    with np.load(VECTORS / "unet.npz") as file:
-        expected, x, context = file[vector], file["x"], file["ctx"]
-    if batch == 4:
-        x, context = by_rule("input/unet/x4", (4, 4, 16, 16)), by_rule("input/unet/ctx4", (4, 77, 64))
-    if width == 24:
-        x = by_rule("input/unet/x_ns", (2, 4, 16, 24))
+def test_injected_forward(graph: Any, run_graph: Any, vector: str, attention: float, feature: float) -> None:
+    file = vectors_of("unet")
+    expected, x, context = file[vector], file["x"], file["ctx"]
+    batch, _, height, width = expected.shape
+    if vector.endswith("_b4"):
+        x, context = randn("input/unet/x4", expected.shape), randn("input/unet/ctx4", (batch, 77, 64))
+    if vector.endswith("_ns"):
+        x = randn("input/unet/x_ns", expected.shape)
     given = {"x": x.tolist(), "context": context.tolist(), "attention": attention, "feature": feature}
-    given["folder"] = "inj16x24" if width == 24 else "inj16"
+    given |= {"t": int(file["t"]), "folder": f"inj{height}" if height == width else f"inj{height}x{width}"}
     loader = Link(graph.add("T2CTestTinyModel", family="sd1"))
     node = graph.add("T2CTestInjectedForward", model=loader, inputs=json.dumps(given))
     out = json.loads(run_graph(graph.nodes).outputs[node]["t2c"][0])
@@ -274,9 +256,9 @@ def refused(graph: Any, run_graph: Any, **inputs: Any) -> str:
 
 
 def test_other_families_are_refused_by_name(graph: Any, run_graph: Any) -> None:
-    message = refused(graph, run_graph, model=Link(graph.add("T2CTestFlux")))
-    assert "model: " in message and "Flux" in message
-    assert all(name in message for name in ("Stable Diffusion 1.x", "2.x", "XL"))
+    message = refused(graph, run_graph, model=Link(graph.add("T2CTestPixArt")))
+    assert "model: " in message and "'PixArt'" in message
+    assert all(name in message for name in ("Stable Diffusion 1.x", "2.x", "XL", "Flux.2", "Z-Image", "Qwen-Image"))
 
 
 def test_an_inpainting_model_is_refused(graph: Any, run_graph: Any) -> None:

@@ -3,6 +3,8 @@
 import torch
 from comfy_api.latest import ComfyExtension, io
 
+from .low_memory import TestLiveTensors, TestLoadedShares, TestVramState
+from .transformer_nodes import NODES as TRANSFORMER_NODES
 from .twin_nodes import NODES as TWIN_NODES
 
 
@@ -53,11 +55,33 @@ class TestAlpha(io.ComfyNode):
         return io.NodeOutput(torch.cat([image, torch.full_like(image[..., :1], 0.5)], -1))
 
 
+class TestHuge(io.ComfyNode):
+    """An IMAGE of 3 TB, which takes no memory itself."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="T2CTestHuge", category="T2CTest", inputs=[], outputs=[io.Image.Output()])
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(torch.zeros(1, 1, 1, 3).expand(1, 2**20, 2**20, 3))
+
+
 class Nodes(ComfyExtension):
     """What ComfyUI asks for the list of nodes."""
 
     async def get_node_list(self):
-        return [TestHalf, TestNotANumber, TestAlpha, *TWIN_NODES]
+        return [
+            TestHalf,
+            TestNotANumber,
+            TestAlpha,
+            TestHuge,
+            TestLiveTensors,
+            TestLoadedShares,
+            TestVramState,
+            *TWIN_NODES,
+            *TRANSFORMER_NODES,
+        ]
 
 
 async def comfy_entrypoint():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import comfy.model_base
@@ -13,16 +15,19 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.sdxl_clip
 import comfy.supported_models
+import numpy as np
 import torch
 
 CONTEXT = 64
+with np.load(Path(os.environ["T2C_VECTORS"]) / "unet.npz") as vectors:
+    PREFIX = str(vectors["prefix"])
 TEXT = {"hidden_size": CONTEXT, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 3}
 HALF = {**TEXT, "hidden_size": CONTEXT // 2, "projection_dim": CONTEXT // 2}
 
 
 def randn(key: str, shape: Any) -> torch.Tensor:
-    """The reference's rule: normal numbers that depend on a name alone."""
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
+    """The reference's rule: normal numbers that depend on a name and on the vector file's prefix."""
+    seed = int.from_bytes(hashlib.sha256((PREFIX + key).encode()).digest()[:4], "little")
     return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
 
 

@@ -1,0 +1,1 @@
+"""Many loops: a manifest of jobs, run by Ray Data, resumable."""

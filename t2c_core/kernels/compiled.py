@@ -1,0 +1,294 @@
+"""The default renderer's passes over the fluid's pixels on a CPU, compiled by Numba (optional: the extra ``fast``).
+
+The formulas are those of :mod:`t2c_core.loop.blend` and :mod:`t2c_core.warp.cycles`, which choose between these
+functions and torch: there every operation of a formula is a pass over memory of its own, here a formula is one loop.
+All work on NumPy views of float32 tensors and hold no lock of Python's, so that tiles can be worked on side by side.
+
+So that loops become vector instructions they run over neighbours in memory. The fluid's pixels are listed row by row: a
+run is (first pixel, how many, image row, first column). A coarse grid is read between its cells along x for all columns
+of the image at once, ``across`` [K, h, W], and then along y from two of its rows; sums over cells are sums over the
+rows of a cell first, [K, h, W].
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+F = np.float32
+U = np.uintp
+"""An index of this type cannot be negative, so that none is looked for."""
+ONE, HALF, ZERO = F(1), F(0.5), F(0)
+HALF_PI, TWO_PI = F(np.pi / 2), F(2 * np.pi)
+LN2, PER_LN2, ROOT_HALF = F(np.log(2)), F(1 / np.log(2)), F(np.sqrt(0.5)).view(np.int32)
+FLAGS = {"reassoc", "contract", "arcp", "nsz"}
+"""Sums may be reordered and divisions made products; what is not finite stays so."""
+
+
+def kernel(function: Callable, **options: Any) -> Any:
+    """Compiled at its first call, and kept on disk beside this file or in the user's cache where either can be
+    written. Under a name of the package's own: ComfyUI imports this file by another one than the command line, and what
+    is kept names its modules.
+    """
+    function.__qualname__ = f"{function.__name__}_{zlib.crc32(__name__.encode()):08x}"
+    options = {"nogil": True, "fastmath": FLAGS, "error_model": "numpy", **options}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # Numba has found no folder to keep it in
+        return njit(**options)(function)
+
+
+def part(function: Callable) -> Any:
+    """A part of kernels; only a loop that calls nothing is vectorised."""
+    return kernel(function, forceinline=True)
+
+
+@part
+def _log(x):
+    """log x of a positive, normal float32, to 1e-6: 2 artanh((m - 1) / (m + 1)), m of sqrt(1 / 2)..sqrt(2)."""
+    bits = F(x).view(np.int32) - ROOT_HALF
+    m = np.int32((bits & np.int32(0x7FFFFF)) + ROOT_HALF).view(F)
+    s = (m - ONE) / (m + ONE)
+    q = s * s
+    series = ONE + q * (F(1 / 3) + q * (F(1 / 5) + q * (F(1 / 7) + q * F(1 / 9))))
+    return F(bits >> np.int32(23)) * LN2 + F(2) * s * series
+
+
+@part
+def _exp(x):
+    """exp x of -80..80, to 5e-7 of itself."""
+    x = min(max(x, F(-80)), F(80))
+    n = np.int32(x * PER_LN2 + F(128.5)) - np.int32(1)
+    r = x - F(n - np.int32(127)) * LN2
+    series = ONE + r * (ONE + r * (HALF + r * (F(1 / 6) + r * (F(1 / 24) + r * (F(1 / 120) + r * F(1 / 720))))))
+    return series * np.int32(n << np.int32(23)).view(F)
+
+
+@part
+def _sin(x):
+    """sin x of -pi / 2..pi / 2, to 1e-7."""
+    q = x * x
+    series = F(1 / 120) - q * (F(1 / 5040) - q * (F(1 / 362880) - q * F(1 / 39916800)))
+    return x * (ONE - q * (F(1 / 6) - q * series))
+
+
+@kernel
+def table_positions(values, unit, points, age, rows, out):
+    """``DisplacementTable.positions`` for a table of every point: values [T, R, 2] int16, points and out [P, 2]."""
+    last = np.int32(values.shape[0] - 2)
+    for i in range(len(age)):
+        step = min(np.int32(age[i]), last)
+        now, on, row = U(step), U(step + np.int32(1)), U(rows[i])
+        fraction = age[i] - F(step)
+        x, y = F(values[now, row, 0]), F(values[now, row, 1])
+        out[i, 0] = points[i, 0] + unit * (x + fraction * (F(values[on, row, 0]) - x))
+        out[i, 1] = points[i, 1] + unit * (y + fraction * (F(values[on, row, 1]) - y))
+
+
+@kernel
+def grid_positions(values, unit, points, age, left, top, stride, columns, out):
+    """The same for a table of every ``stride``-th pixel: bilinear between its four nodes."""
+    last = np.int32(values.shape[0] - 2)
+    for i in range(len(age)):
+        step = min(np.int32(age[i]), last)
+        fraction = age[i] - F(step)
+        x, y = (points[i, 0] - F(left)) / F(stride), (points[i, 1] - F(top)) / F(stride)
+        column, row = np.int32(x), np.int32(y)
+        x, y = x - F(column), y - F(row)
+        for k in range(2):
+            total = ZERO
+            for corner in range(4):
+                right, below = corner % 2, corner // 2
+                node = U((row + below) * columns + column + right)
+                weight = (x if right else ONE - x) * (y if below else ONE - y)
+                first = F(values[U(step), node, k])
+                total += weight * (first + fraction * (F(values[U(step) + U(1), node, k]) - first))
+            out[i, k] = points[i, k] + unit * total
+
+
+@part
+def _log_weights(aux, look, per_spread, trust, real, farthest, floor, out):
+    """``LayerConfidence._log_weight`` of auxiliary channels [4, m]; look: mean and logarithms of both variances
+    [3, m] of the source, or empty where no pixel has a look."""
+    low, high, mean, within = aux[0], aux[1], aux[2], aux[3]
+    for i in range(len(out)):
+        out[i] = min(max(within[i], ZERO), ONE) * real
+    if look.shape[1]:
+        own_mean, own_low, own_high = look[0], look[1], look[2]
+        for i in range(len(out)):
+            away = (mean[i] - own_mean[i]) * per_spread
+            a = _log(max(low[i], ZERO) + floor) - own_low[i]
+            b = _log(max(high[i], ZERO) + floor) - own_high[i]
+            out[i] -= trust * min(away * away + F(0.125) * (a * a + b * b), farthest)
+
+
+@kernel
+def fade(layers, aux, share, look, per_spread, angle, constants, colours, wanted):
+    """Cross-fade two layers [3, m] with auxiliary channels [4, m] into colours [3, m] and variances, wanted [2, m].
+
+    share: [m] the forward layer's (rows of the layers may be longer); look: see above; angle: [m], or empty for the
+    single long cross-fade; constants: (trust, REAL, FARTHEST, FLOOR, EASE).
+    """
+    trust, real, farthest, floor, ease = constants
+    count = len(share)
+    weight, other = np.empty(count, F), np.empty(count, F)
+    _log_weights(aux[0], look, per_spread, trust, real, farthest, floor, weight)
+    _log_weights(aux[1], look, per_spread, trust, real, farthest, floor, other)
+    for i in range(count):
+        odds = _exp(weight[i] - other[i]) * share[i]
+        weight[i] = odds / (odds + (ONE - share[i]))
+    if len(angle):
+        for i in range(count):
+            first, second = _sin(weight[i] * angle[i]), _sin((ONE - weight[i]) * angle[i])
+            weight[i] = first / (first + second)
+    else:
+        for i in range(count):
+            gone = ONE - weight[i]
+            half = gone - HALF  # sin(2 pi gone) = -sin(2 pi half), and the same for half's mirror image about 1 / 4
+            half = half if abs(half) <= F(0.25) else (HALF - half if half > ZERO else -HALF - half)
+            at = (gone - ease / TWO_PI * _sin(TWO_PI * half)) * HALF_PI
+            first, second = _sin(HALF_PI - at), _sin(at)
+            weight[i] = first / (first + second)
+    for k in range(3):
+        forward, backward, out = layers[0][k], layers[1][k], colours[k]
+        for i in range(count):
+            out[i] = backward[i] + weight[i] * (forward[i] - backward[i])
+    for k in range(2):
+        forward, backward, out = aux[0][k], aux[1][k], wanted[k]
+        for i in range(count):
+            out[i] = max(backward[i] + weight[i] * (forward[i] - backward[i]), ZERO)
+
+
+@kernel
+def mix(pixels, weight, second, values):
+    """Mix second values [K, e] by ``weight`` [e] into those of ``pixels`` [e] of values [K, m]."""
+    for k in range(len(second)):
+        into, of = values[k], second[k]
+        for i in range(len(pixels)):
+            into[pixels[i]] += weight[i] * (of[i] - into[pixels[i]])
+
+
+@kernel
+def read_across(grid, place, out):
+    """Into out [h, W]: a grid [h, w] at the places of the image's columns [W, 2], whole and fraction."""
+    last = np.int32(grid.shape[1] - 1)
+    for row in range(len(grid)):
+        cells, line = grid[row], out[row]
+        for x in range(len(line)):
+            left = np.int32(place[x, 0])
+            a, b = cells[U(left)], cells[U(min(left + np.int32(1), last))]
+            line[x] = a + place[x, 1] * (b - a)
+
+
+@part
+def _down(across, k, upper, lower, f, x):
+    """Channel k of ``across`` in column x, a fraction f from row ``upper`` to row ``lower``."""
+    return across[k, upper, x] + f * (across[k, lower, x] - across[k, upper, x])
+
+
+@kernel
+def add_to_rows(values, runs, first, cell_row, first_row, sums):
+    """Add values [K, m], of the pixels from ``first`` on, to sums [K, h, W] over the rows of the cells they are in,
+    from ``first_row`` on."""
+    for k in range(len(values)):
+        for run in range(len(runs)):
+            at, count, y, x = U(runs[run, 0] - first), runs[run, 1], runs[run, 2], U(runs[run, 3])
+            row = U(cell_row[y] - first_row)
+            for i in range(count):
+                sums[k, row, x + U(i)] += values[k, at + U(i)]
+
+
+@kernel
+def subtract_coarse(rest, across, runs, place, cell_row, first_row, luma, energy):
+    """Subtract from rest [3, M] the first channels of a grid, ``across`` [4, h, W]; energy [2, h, W] gets, added up as
+    by ``add_to_rows``, the squares of its fourth channel and of the luma of what remains. place: [H, 2], of an image
+    row on the grid, whole and fraction."""
+    red, green, blue = luma
+    last = across.shape[1] - 1
+    for run in range(len(runs)):
+        first, count, y, x = U(runs[run, 0]), runs[run, 1], runs[run, 2], U(runs[run, 3])
+        upper, f = U(place[y, 0]), place[y, 1]
+        lower, row = U(min(upper + 1, last)), U(cell_row[y] - first_row)
+        for i in range(count):
+            p, q = first + U(i), x + U(i)
+            r = rest[0, p] - _down(across, 0, upper, lower, f, q)
+            g = rest[1, p] - _down(across, 1, upper, lower, f, q)
+            b = rest[2, p] - _down(across, 2, upper, lower, f, q)
+            middle = _down(across, 3, upper, lower, f, q)
+            fine = red * r + green * g + blue * b
+            rest[0, p], rest[1, p], rest[2, p] = r, g, b
+            energy[0, row, q] += middle * middle
+            energy[1, row, q] += fine * fine
+
+
+@kernel
+def restore(rest, wanted, across, runs, place, source, constants, luma):
+    """Give the fine band of runs of rest [3, M] its contrast and its mean; wanted [2, M] becomes the bands' gains.
+
+    across: [6, h, W], mean colour, luma of the middle band and both variances; source: (mean [3, M], variance [2, M],
+    wide mean of luma [M]), which count ``anchor``, the last one empty without; constants: (anchor, lowest gain, highest
+    gain, noise floor). Returns the three sums of SourceStatistics.products.
+    """
+    mean, variance, around = source
+    anchor, lowest, highest, floor = constants
+    red, green, blue = luma
+    last = across.shape[1] - 1
+    alone, together, squared = 0.0, 0.0, 0.0
+    for run in range(len(runs)):
+        first, count, y, x = U(runs[run, 0]), runs[run, 1], runs[run, 2], U(runs[run, 3])
+        upper, f = U(place[y, 0]), place[y, 1]
+        lower = U(min(upper + 1, last))
+        for k in range(2):
+            for i in range(count):
+                p, q = first + U(i), x + U(i)
+                there = _down(across, 4 + k, upper, lower, f, q)
+                target = wanted[k, p]
+                if len(around):
+                    target += anchor * (variance[k, p] - target)
+                gain = math.sqrt((target + floor) / (there + floor))
+                wanted[k, p] = min(max(gain, lowest), highest)
+        for k in range(3):
+            for i in range(count):
+                p, q = first + U(i), x + U(i)
+                there = _down(across, k, upper, lower, f, q)
+                if len(around):
+                    there += anchor * (mean[k, p] - there)
+                rest[k, p] = there + wanted[1, p] * rest[k, p]
+        if len(around):
+            one, two, three = ZERO, ZERO, ZERO
+            for i in range(count):
+                p, q = first + U(i), x + U(i)
+                s = red * rest[0, p] + green * rest[1, p] + blue * rest[2, p] - around[p]
+                m = _down(across, 3, upper, lower, f, q) * wanted[0, p]
+                one += s * s
+                two += s * m
+                three += m * m
+            alone += one
+            together += two
+            squared += three
+    return alone, together, squared
+
+
+@kernel
+def compose(rest, gains, gain, across, runs, place, source, alpha, width, frame):
+    """Into a frame [H * W, 3]: source [3, M] under rest [3, M] and the middle band times gains [M] and ``gain``.
+
+    across: [3 or more, h, W]; alpha: [M], 0..1; the result is kept within 0..1.
+    """
+    last = across.shape[1] - 1
+    for run in range(len(runs)):
+        first, count, y, x = U(runs[run, 0]), runs[run, 1], runs[run, 2], U(runs[run, 3])
+        upper, f, pixel = U(place[y, 0]), place[y, 1], U(y * width) + x
+        lower = U(min(upper + 1, last))
+        for k in range(3):
+            for i in range(count):
+                p, q = first + U(i), x + U(i)
+                middle = _down(across, k, upper, lower, f, q)
+                colour = rest[k, p] + gain * gains[p] * middle
+                value = source[k, p] + alpha[p] * (colour - source[k, p])
+                frame[pixel + U(i), k] = min(max(value, ZERO), ONE)

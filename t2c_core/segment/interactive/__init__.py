@@ -1,0 +1,1 @@
+"""Interactive segmentation: a mask from a few strokes."""

@@ -1,0 +1,1 @@
+"""Sparse linear systems on pixel grids: ``x = solve(laplacian(*neighbor_pairs(index), count) + diagonal, rhs)``."""
