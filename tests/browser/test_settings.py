@@ -31,7 +31,8 @@ def serve(page: ComfyPage) -> Iterator[Callable[[Callable[[Any], None]], None]]:
 
 def test_other_limits_hold_at_once(page: ComfyPage, serve: Callable[..., None]) -> None:
     settings = page.server.client.get("/text2cinemagraph/settings")
-    settings["hints"].update(max_items=2, speed={"default": 3.0, "min": 1.0, "max": 7.0}, version=9)
+    settings["hints"].update(max_items=2, version=9)
+    settings["hints"]["speed"].update(default=3.0, min=1.0, max=7.0)
     serve(lambda route: route.fulfill(json=settings))
     node = page.add("MotionHints", (0, 0), (560, 700))
     page.look_at(-30, -60)

@@ -94,12 +94,11 @@ def test_it_runs_as_it_opens(page: ComfyPage, name: str) -> None:
 
 def test_the_page_offers_each_with_a_picture(page: ComfyPage) -> None:
     page.raw.get_by_role("button", name="Templates").first.click()
+    # The dialog makes more cards, and loads their pictures, as they come into sight.
+    loaded = """(name) => [...document.querySelectorAll("[role=dialog] img")].some(
+        (image) => image.alt === name && Math.min(image.naturalWidth, image.naturalHeight) >= 200)"""
     for file in WORKFLOWS:
-        page.raw.locator("[role=dialog]").get_by_text(file.stem, exact=True).first.wait_for()
-    page.wait(1500)
-    shown = page.js(
-        "() => [...document.querySelectorAll('[role=dialog] img')].map((i) => [i.alt, i.naturalWidth, i.naturalHeight])"
-    )
-    assert len([size for _, *size in shown if min(size) >= 200]) >= len(WORKFLOWS), shown
+        page.raw.locator("[role=dialog]").get_by_text(file.stem, exact=True).first.scroll_into_view_if_needed()
+        page.raw.wait_for_function(loaded, arg=file.stem)
     page.shoot("templates")
     page.key("Escape")
