@@ -15,11 +15,10 @@ from comfy.patcher_extension import WrappersMP
 
 from ..t2c_core.errors import InputError
 from ..t2c_core.twin.feature_injection import FeatureInjector
-from ..t2c_core.twin.layers import LayerId
+from ..t2c_core.twin.joint_attention import Rows, record_outputs, record_words, share_rows
 from .transformer_families import Transformer
 from .twin_patches import TwinPatches
 
-Pair = tuple[torch.Tensor, torch.Tensor]
 OVERRIDE = "optimized_attention_override"
 
 
@@ -81,14 +80,21 @@ class TransformerPatches(TwinPatches):
     def _override(self, attention: Callable[..., Any], q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
         if not self.roles or self._block is None:
             return self._attended(attention, q, k, v, *args, **kwargs)
-        layer = (*self._block, self._calls)
+        layer, injector = (*self._block, self._calls), self.injector
         self._calls += 1
         heads = args[0] if args else kwargs["heads"]
         roles = self._batch_roles(kwargs["transformer_options"])
-        q, k = self._shared(layer, q, k, heads, roles)
+        crosses = not self.transformer.family.joint and layer[2] > 0
+        if crosses:
+            record_words(injector, layer, q, k[..., self._words(0, k.shape[-2]), :], heads, roles, self._grid)
+        rows = None if crosses else self._rows(q, k)
+        if rows is None:
+            return self._attended(attention, q, k, v, *args, **kwargs)
+        self._seen += 1
+        move = self.transformer.moved if self.transformer.family.text_axes else None
+        q, k = share_rows(injector, layer, q, k, heads, rows, roles, self._position, move)
         out = self._attended(attention, q, k, v, *args, **kwargs)
-        if self._of_outputs:
-            self._record_outputs(layer, out, roles)
+        record_outputs(injector, layer, out, rows, roles)
         return out
 
     def _attended(self, attention: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -96,68 +102,22 @@ class TransformerPatches(TwinPatches):
             return self._following(attention, *args, **kwargs)
         return attention(*args, **kwargs)
 
-    @property
-    def _of_outputs(self) -> bool:
-        return self.transformer.family.joint and self.injector.settings.word_maps == "outputs"
-
-    def _shared(self, layer: LayerId, q: torch.Tensor, k: torch.Tensor, heads: int, roles: list[str]) -> Pair:
-        """The queries and keys to use: those of the image's tokens are looked at, kept or replaced."""
-        family, injector, count = self.transformer.family, self.injector, self._grid[0] * self._grid[1]
-        if not family.joint and layer[2] > 0:
-            self._record_words(layer, q, k, heads, roles)
-            return q, k
-        start = self._image_start(q.shape[-2], count)
-        if start is None or k.shape[-2] != q.shape[-2]:
-            return q, k
-        self._seen += 1
-        rows = slice(start, start + count)
-        own_q, own_k = q[..., rows, :], k[..., rows, :]
-        if injector.records(layer):
-            injector.record(_tokens_of(own_q, heads), _tokens_of(own_k, heads), heads, roles, self._grid)
-        if family.joint and not self._of_outputs:
-            self._record_words(layer, own_q, self._text(k, start, count), heads, roles)
-        if not injector.shares(layer):
-            return q, k
-        move = self.transformer.moved if family.text_axes else None
-        used = injector.share(layer, own_q.contiguous(), own_k.contiguous(), roles, self._position, move)
-        if injector.captures:
-            return q, k
-        q, k = (
-            torch.cat([x[..., :start, :], y, x[..., rows.stop :, :]], -2) for x, y in zip((q, k), used, strict=True)
-        )
-        return q, k
-
-    def _image_start(self, tokens: int, count: int) -> int | None:
-        """Where the image's tokens start among ``tokens``; None if they are not among them."""
+    def _rows(self, q: torch.Tensor, k: torch.Tensor) -> Rows | None:
+        """Where the image's tokens and the text's are; None where the image's are not."""
+        family, count, tokens = self.transformer.family, self._grid[0] * self._grid[1], q.shape[-2]
         padded = -(-count // self.transformer.multiple) * self.transformer.multiple
-        if tokens < padded:
+        if tokens < padded or k.shape[-2] != tokens:
             return None
-        return 0 if self.transformer.family.image_first else tokens - padded
+        start = 0 if family.image_first else tokens - padded
+        text = slice(0)
+        if family.joint:
+            text = self._words(count, tokens) if family.image_first else self._words(family.text_start, start)
+        return Rows(slice(start, start + count), text, self._grid)
 
-    def _text(self, x: torch.Tensor, start: int, count: int) -> torch.Tensor:
-        """The rows of the text in joint attention, whose image's start at ``start``."""
-        family = self.transformer.family
-        return x[..., count:, :] if family.image_first else x[..., family.text_start : start, :]
-
-    def _record_outputs(self, layer: LayerId, out: torch.Tensor, roles: list[str]) -> None:
-        """Words by how alike the outputs of attention are, of image and text tokens (arXiv 2502.04320)."""
-        count = self._grid[0] * self._grid[1]
-        start = self._image_start(out.shape[-2], count)
-        if start is not None:
-            out = _tokens_of(out, 1 if out.ndim == 3 else out.shape[1])
-            self._record_words(layer, out[:, start : start + count], self._text(out, start, count), 1, roles)
-
-    def _record_words(self, layer: LayerId, q: torch.Tensor, k: torch.Tensor, heads: int, roles: list[str]) -> None:
-        injector = self.injector
-        if not k.shape[-2] or not injector.records(layer, cross=True) or injector.store is None:
-            return
-        words = injector.store.context
-        k = k[..., -words:, :] if self.transformer.family.padded_left else k[..., :words, :]
-        injector.record(_tokens_of(q, heads), _tokens_of(k, heads), heads, roles, self._grid, cross=True)
-
-
-def _tokens_of(x: torch.Tensor, heads: int) -> torch.Tensor:
-    """[B, tokens, heads * d] of that, or of [B, heads or fewer, tokens, d]."""
-    if x.ndim == 3:
-        return x
-    return x.repeat_interleave(heads // x.shape[1], 1).transpose(1, 2).flatten(2)
+    def _words(self, start: int, stop: int) -> slice:
+        """The tokens of the prompt among those of the text."""
+        store = self.injector.store
+        words = store.context if store is not None else 0
+        if self.transformer.family.padded_left:
+            return slice(max(start, stop - words), stop)
+        return slice(start, min(stop, start + words))

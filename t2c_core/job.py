@@ -29,6 +29,7 @@ from .twin.generate import Twins, generate_twins
 from .twin.load import DiffusionModels, load_models
 from .twin.prompts import TwinPrompts
 from .twin.settings import TwinSettings
+from .twin.transformer_folder import TransformerModels
 from .types import Attention, MotionField, MotionHints
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -119,7 +120,7 @@ class Models:
             self._kept[kind] = key, load()
         return self._kept[kind][1]
 
-    def diffusion(self, job: Job) -> DiffusionModels:
+    def diffusion(self, job: Job) -> DiffusionModels | TransformerModels:
         """The job's diffusion model on its device. Raises InputError."""
         path = job.checkpoint
         assert path is not None
@@ -181,7 +182,10 @@ def make_twins(
     size = (job.height or loaded.native_size, job.width or loaded.native_size)
     prompts = TwinPrompts(job.prompt, job.twin_prompt, job.negative, job.twin_negative)
     with stage("painting") as on_step:
-        return generate_twins(loaded, prompts, job.twin, image=image, size=size, seed=job.seed, on_step=on_step)
+        twins = generate_twins(loaded, prompts, job.twin, image=image, size=size, seed=job.seed, on_step=on_step)
+    if twins.round_trip is not None:
+        say(f"inverted; sampled again the picture ends {twins.round_trip:.1%} off.")
+    return twins
 
 
 def _painted(image: torch.Tensor, settings: PaintSettings, stage: Stage) -> torch.Tensor:

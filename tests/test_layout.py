@@ -28,7 +28,7 @@ LAYERS = (
 )
 """Modules and packages of the core; each imports only its own layer and those before it."""
 MOST_LINES = 400
-CORE_LINES = 17_000
+CORE_LINES = 17_680
 """Of all files of the core; lowered when it has become shorter, raised for a feature only."""
 # Only the parts that make a path of a machine, so that this file does not contain what it looks for.
 MACHINE_PATHS = re.compile(r"(?<![\w.~:}\])-])/(?:" + "|".join(["tmp", "root", "home", "work"]) + r")/")

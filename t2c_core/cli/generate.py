@@ -1,4 +1,4 @@
-"""``generate``: a prompt and a Stable Diffusion model to a seamless loop in a file, without ComfyUI."""
+"""``generate``: a prompt and a diffusion model to a seamless loop in a file, without ComfyUI."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the sub-command."""
     parser.add_argument("prompt", help=describe(TwinPrompts)["prompt"].help)
     parser.add_argument(
-        "--checkpoint", type=Path, required=True, help="SD 1.x, 2.x or XL: a .safetensors file or a diffusers folder"
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="SD 1.x, 2.x or XL: a .safetensors file or a diffusers folder; Flux, SD 3, Qwen-Image: a diffusers folder",
     )
-    parser.add_argument("--tokenizer", type=Path, help="folder with CLIP's vocab.json and merges.txt")
-    parser.add_argument("--prediction", choices=PREDICTIONS, help="what the model predicts, if not found")
-    parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32", help="precision of the UNet")
+    parser.add_argument("--tokenizer", type=Path, help="of SD 1.x to XL: folder with CLIP's vocab.json and merges.txt")
+    parser.add_argument("--prediction", choices=PREDICTIONS, help="what an SD 1.x to XL predicts, if not found")
+    parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32", help="precision of UNet or transformer")
     add_settings(parser, TwinPrompts, without=("prompt",))
     parser.add_argument("--picture", type=Path, help="a picture that gets a twin, instead of noise")
     parser.add_argument("--seed", type=int, default=0)

@@ -16,7 +16,10 @@ from ..errors import InputError
 from ..io.weights import check_finite
 
 FAMILIES = "Stable Diffusion 1.x, 2.x and XL"
-WORKS = f"Families that work here: {FAMILIES} (base models). Flux, SD 3, Qwen-Image and others work in ComfyUI."
+WORKS = (
+    f"What works here: {FAMILIES} (base models), and diffusers folders of Flux, Stable Diffusion 3 and Qwen-Image. "
+    "Others work in ComfyUI."
+)
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 CLIP_1 = "cond_stage_model.transformer."

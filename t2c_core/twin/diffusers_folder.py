@@ -31,31 +31,31 @@ def read_folder(path: Path, dtype: torch.dtype) -> Parts:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-    _check_parts(path)
-    scheduler = _read_json(path / "scheduler" / "scheduler_config.json")
-    unet = _part(UNet2DConditionModel, path, "unet", dtype)
+    scheduler = read_json_or_nothing(path / "scheduler" / "scheduler_config.json")
+    unet = part(UNet2DConditionModel, path, "unet", dtype)
     _check_inputs(unet.config)
-    vae = _part(AutoencoderKL, path, "vae")
-    texts = [_part(CLIPTextModel, path, "text_encoder")]
+    vae = part(AutoencoderKL, path, "vae")
+    texts = [part(CLIPTextModel, path, "text_encoder")]
     family = "sd2" if unet.config.cross_attention_dim != 768 and unet.config.use_linear_projection else "sd1"
     if unet.config.addition_embed_type == "text_time":
         family = "sdxl"
-        texts.append(_part(CLIPTextModelWithProjection, path, "text_encoder_2"))
+        texts.append(part(CLIPTextModelWithProjection, path, "text_encoder_2"))
     return Parts(family, unet, vae, texts, scheduler.get("prediction_type", "epsilon"))
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json_or_nothing(file: Path) -> dict[str, Any]:
     """A JSON file's object; {} if there is no such file."""
     return read_json(file, "checkpoint") if file.is_file() else {}
 
 
-def _check_parts(path: Path) -> None:
+def check_parts(path: Path) -> None:
+    """Raise InputError('checkpoint') unless a folder holds what `read_folder` reads."""
     parts = ("model_index.json", "unet", "vae", "text_encoder")
     missing = [name for name in parts if not (path / name).exists()]
     if missing == ["text_encoder"] and (path / "text_encoder_2").exists():
         raise InputError("checkpoint", "is the refiner of Stable Diffusion XL.", WORKS)
     if missing:
-        pipeline = _read_json(path / "model_index.json").get("_class_name")
+        pipeline = read_json_or_nothing(path / "model_index.json").get("_class_name")
         kind = f"holds a {pipeline}" if pipeline else "is no diffusers folder"
         raise InputError("checkpoint", f"'{path}' {kind}: it lacks {', '.join(missing)}.", WORKS)
 
@@ -78,14 +78,23 @@ def _variant(folder: Path) -> str | None:
     return "fp16" if names and all(".fp16" in name for name in names) else None
 
 
-def _part(kind: Any, path: Path, name: str, dtype: torch.dtype | None = None) -> Any:
+def part(kind: Any, path: Path, name: str, dtype: torch.dtype | None = None, *, safe: bool = False) -> Any:
+    """One network of a folder, as ``dtype``, by default float32. safe: from .safetensors files only.
+
+    kind: its class in diffusers or transformers. Raises InputError('checkpoint').
+    """
     from safetensors import SafetensorError
 
     options: dict[str, Any] = {"local_files_only": True, "output_loading_info": True, "variant": _variant(path / name)}
-    if dtype is not None:
+    if safe:
+        options["use_safetensors"] = True
+    if dtype is not None and kind.__module__.startswith("diffusers"):
         options["torch_dtype"] = dtype
     if not (path / name).is_dir():
         raise InputError("checkpoint", f"'{path}' lacks {name}.")
+    if safe and not any((path / name).glob("*.safetensors")):
+        remedy = "Pickles are not read here: 't2c convert pytorch_model.bin model.safetensors' makes one of them."
+        raise InputError("checkpoint", f"'{path / name}' holds no .safetensors file.", remedy)
     try:
         module, report = kind.from_pretrained(str(path), subfolder=name, **options)
     except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:

@@ -1,4 +1,4 @@
-"""Stable Diffusion models from a single-file checkpoint or a diffusers folder, for use without ComfyUI.
+"""Diffusion models from a single-file checkpoint or a diffusers folder, for use without ComfyUI.
 
 Nothing is downloaded: the tokenizer, which a file lacks, is searched on this machine only.
 """
@@ -6,7 +6,7 @@ Nothing is downloaded: the tokenizer, which a file lacks, is searched on this ma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ from .checkpoint import (
     vae_config,
 )
 from .diffusers_adapter import Conditioning
-from .diffusers_folder import read_folder
+from .diffusers_folder import check_parts, read_folder
+from .padding import LATENT_SCALE
 from .prompts import word_positions
 from .schedule import training_sigmas
 from .tokenizer import load_tokenizer, token_ids, token_texts
+from .transformer_folder import TransformerModels, family_of_folder, read_transformer_folder
 
 PREDICTIONS: tuple[str, ...] = ("epsilon", "v_prediction")
 _QUANTISED = re.compile(r"(^|\.)(scaled_fp8|scale_weight|scale_input|weight_scale|comfy_quant)$")
@@ -61,6 +63,16 @@ class DiffusionModels(Parts):
     def device(self) -> torch.device:
         return self.unet.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.unet.dtype
+
+    multiple = LATENT_SCALE
+    latent_channels = 4
+
+    def check_size(self, height: int, width: int) -> None:
+        """Any size will do."""
+
 
 def on_devices(models: DiffusionModels) -> Iterator[DiffusionModels]:
     """Levels of memory for UNet and text encoders: where they are, then as float32 on the CPU, unless they are so."""
@@ -76,15 +88,23 @@ def load_models(
     prediction: str | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> DiffusionModels:
-    """Load ``path``: a diffusers folder, or a .safetensors or .ckpt file in the original layout.
+) -> DiffusionModels | TransformerModels:
+    """Load ``path``: a diffusers folder, or a .safetensors or .ckpt file of a UNet in the original layout.
 
-    prediction: 'epsilon' or 'v_prediction', where what the file says or hints at is wrong. The VAE stays float32.
-    Raises InputError('checkpoint') for what cannot be used, ('tokenizer') if none is found or it does not fit, and
-    ('prediction') for any other prediction.
+    prediction: a UNet's, 'epsilon' or 'v_prediction', where what the file says or hints at is wrong. tokenizer: a
+    UNet's. The VAE stays float32. Raises InputError('checkpoint') for what cannot be used, ('tokenizer') if none is
+    found or it does not fit, and ('prediction') for any other prediction.
     """
     if not path.exists():
         raise InputError("checkpoint", f"'{path}' does not exist.")
+    if path.is_dir():
+        if family := family_of_folder(path):
+            for name, given in (("tokenizer", tokenizer), ("prediction", prediction)):
+                if given is not None:
+                    problem = f"is for Stable Diffusion 1.x to XL; {family.name} brings its own."
+                    raise InputError(name, problem, "Leave it out.")
+            return read_transformer_folder(path, family, torch.device(device), dtype)
+        check_parts(path)
     loaded = load_tokenizer(tokenizer, path)
     parts = read_folder(path, dtype) if path.is_dir() else _from_weights(read_weights(path), dtype)
     predicted = prediction or parts.prediction
@@ -241,26 +261,3 @@ def encode_text(models: DiffusionModels, text: str, size: tuple[int, int]) -> Co
 def prompt_words(models: DiffusionModels, text: str) -> list[tuple[str, list[int]]]:
     """The words of a prompt and where their tokens are."""
     return word_positions(token_texts(models.tokenizer, token_ids(models.tokenizer, text)))
-
-
-@torch.no_grad()
-def decode(models: DiffusionModels, latents: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Images float32 [B, 8 h, 8 w, 3] in 0..1, on the CPU, of latents [B, 4, h, w], one by one."""
-
-    def run(level: tuple[Any, torch.device], done: int) -> Iterator[torch.Tensor]:
-        for latent in latents[done:]:
-            images = level[0].decode(latent.to(level[1], torch.float32) / models.vae.config.scaling_factor).sample
-            yield (images / 2 + 0.5).clamp(0, 1).movedim(1, -1).cpu()
-
-    return list(memory.while_memory_lasts(memory.on_devices(models.vae, models.device), run, "decoding"))
-
-
-@torch.no_grad()
-def encode_image(models: DiffusionModels, image: torch.Tensor) -> torch.Tensor:
-    """The latents (their mean, scaled), on the CPU, of images [B, H, W, 3] in 0..1; H and W multiples of 8."""
-    pixels = image.movedim(-1, 1) * 2 - 1
-
-    def run(level: tuple[Any, torch.device]) -> torch.Tensor:
-        return (level[0].encode(pixels.to(level[1])).latent_dist.mean * models.vae.config.scaling_factor).cpu()
-
-    return memory.first_that_fits(memory.on_devices(models.vae, models.device), run, "encoding")

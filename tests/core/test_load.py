@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from t2c_core.errors import InputError
 from t2c_core.twin.diffusers_adapter import injection_layers
-from t2c_core.twin.load import decode, encode_image, encode_text, load_models, prompt_words
+from t2c_core.twin.latents import decode, encode_image
+from t2c_core.twin.load import encode_text, load_models, prompt_words
 from tests.core import tiny_checkpoints
 from tests.core.reference_unet import reference_unet
 from tests.core.tiny_checkpoints import CONTEXT, checkpoint, tiny_vocabulary, weights, write_tokenizer
@@ -41,9 +42,9 @@ def test_family_and_parts(loaded):
     latent = torch.randn(1, 4, 8, 12)
     out = loaded.unet(latent, 500, conditioning.context, added_cond_kwargs=dict(conditioning.added) or None).sample
     assert out.shape == latent.shape and torch.isfinite(out).all() and out.std() > 0.01
-    image = decode(loaded, [latent])[0]
+    image = decode(loaded.vae, loaded.device, [latent])[0]
     assert image.shape == (1, 64, 96, 3) and image.min() >= 0 and image.max() <= 1
-    assert encode_image(loaded, image).shape == latent.shape
+    assert encode_image(loaded.vae, loaded.device, image).shape == latent.shape
     if loaded.family == "sdxl":
         assert conditioning.added["time_ids"].tolist() == [[64, 96, 0, 0, 64, 96]]
         assert conditioning.added["text_embeds"].shape == (1, CONTEXT // 2)

@@ -173,7 +173,7 @@ def test_a_full_memory_is_no_damaged_file(segmenter_folder, tmp_path, monkeypatc
     with pytest.raises(torch.cuda.OutOfMemoryError):
         tokenizer.load_tokenizer(tmp_path, Path())
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        diffusers_folder._part(transformers.CLIPSegForImageSegmentation, tmp_path, "unet")
+        diffusers_folder.part(transformers.CLIPSegForImageSegmentation, tmp_path, "unet")
 
 
 def test_files_that_may_not_be_read_are_not_called_wrong(segmenter_folder, tmp_path, monkeypatch):
@@ -187,7 +187,7 @@ def test_files_that_may_not_be_read_are_not_called_wrong(segmenter_folder, tmp_p
     (tmp_path / "unet").mkdir()
     for read in (
         lambda: segmenters.load_model(segmenter_folder("clipseg")),
-        lambda: diffusers_folder._part(kind, tmp_path, "unet"),
+        lambda: diffusers_folder.part(kind, tmp_path, "unet"),
     ):
         with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)\.$"):
             read()
