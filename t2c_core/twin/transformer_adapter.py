@@ -167,8 +167,7 @@ class TransformerDenoiser(Denoiser):
                 hidden_states=hidden, timestep=timestep / 1000 if packed else timestep, return_dict=False, **given
             )[0].to(x)
         if not mode.seen:
-            remedy = "Unset DIFFUSERS_ATTN_BACKEND, which may have chosen another."
-            raise InputError("checkpoint", "does not run torch's attention.", remedy)
+            raise InputError("checkpoint", "does not run torch's attention.", "Unset DIFFUSERS_ATTN_BACKEND.")
         return _unpacked(out, x) if packed else out
 
 

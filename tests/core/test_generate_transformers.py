@@ -149,6 +149,50 @@ def test_words_are_where_their_tokens_are(models, family):
         assert words["waterfall"] == [2 if family == "sd3" else 1]
 
 
+def test_words_and_clusters_select_what_is_attended_to(models, family):
+    """Queries and keys made by rule, behind the norms: a region sees itself and the word, all else the rest."""
+    region = torch.zeros(4, 5, dtype=torch.bool)
+    region[1:3, 2:] = True
+    towards = torch.zeros(20, 16)
+    towards[:, 2] = torch.where(region.flatten(), 8.0, -8.0)  # a slow axis of the rotary embeddings
+    word = dict(models.words(PROMPT, 512))["waterfall"]
+
+    def rule(of_image, of_text):
+        def hook(_module, _, out):
+            rows = out if family == "sd3" else out.transpose(1, 2)  # views: [B, heads, tokens, d]
+            rows[:] = 0
+            if of_text:
+                rows[:, :, word, 2] = 8.0
+            if of_image:
+                rows[:, :, -20:] = towards
+
+        return hook
+
+    hooked = []
+    for name in models.family.blocks:
+        for attn in (block.attn for block in getattr(models.transformer, name)):
+            single = name.startswith("single")
+            hooked += [(attn.norm_q, rule(True, single)), (attn.norm_k, rule(True, single))]
+            hooked += [] if single else [(attn.norm_added_k, rule(False, True))]
+    handles = [module.register_forward_hook(hook) for module, hook in hooked]
+    attention = twins(models, settings=dataclasses.replace(SETTINGS, cfg=1.0, twin_cfg=1.0)).attention
+    for handle in handles:
+        handle.remove()
+    heat = attention.heat[attention.words.index("waterfall")]
+    assert torch.equal(heat > heat.max() / 2, region) and heat.max() > 0.9 / len(word)
+    inside = attention.affinity[region.flatten()][:, region.flatten()].sum(1)
+    assert inside.min() > 0.99
+
+
+def test_another_attention_than_torchs_is_refused(models, family):
+    if family == "sd3":
+        pytest.skip("always runs torch's")
+    from diffusers.models.attention_dispatch import attention_backend
+
+    with attention_backend("flex"), pytest.raises(InputError, match="does not run torch's attention"):
+        twins(models)
+
+
 @pytest.mark.parametrize("maps", ["attention", "outputs"])
 def test_maps_of_words_and_clusters(models, maps):
     attention = twins(models, settings=dataclasses.replace(SETTINGS, word_maps=maps)).attention
