@@ -6,6 +6,7 @@ import copy
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -37,6 +38,23 @@ def memory_error(work: str, error: BaseException | str, input: str = "memory", r
     asked = _ASKED.search(text)
     wanted = f"{asked[1]} more memory than is free" if asked else f"more memory than is free ({text})"
     return InputError(input, f"{work} needs {wanted}.", remedy)
+
+
+@contextmanager
+def reading(
+    input: str, problem: str, remedy: str = "", *, out_of_memory: Callable[[Exception], bool] = is_out_of_memory
+) -> Iterator[None]:
+    """Turns whatever is raised inside, over a damaged file, into InputError(input) with ``problem`` and the error's own
+    first line in brackets. InputErrors, and errors of which ``out_of_memory`` is true, are raised as they are.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        raise InputError(input, f"{problem} ({first_line(error)}).", remedy) from error
 
 
 def while_memory_lasts(

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from ..errors import InputError, first_line
-from ..memory import is_out_of_memory
+from ..memory import reading
 
 _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF", "PSD")
 """What is opened, whatever a name's ending says. Pillow knows more; its readers of EPS and the like start programs."""
@@ -49,17 +49,11 @@ class Pixels(NamedTuple):
 def decoding(input: str, name: object = None, problem: str = "cannot be read") -> Iterator[None]:
     """Turns whatever Pillow raises over damaged bytes, and it raises much, into an InputError(input) with ``name``, if
     they have one, and ``problem``."""
-    try:
-        yield
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(input, f"'{name}' does not exist.") from None
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        where = "" if name is None else f"'{name}' "
-        raise InputError(input, f"{where}{problem} ({first_line(error)}).") from error
+    with reading(input, problem if name is None else f"'{name}' {problem}"):
+        try:
+            yield
+        except FileNotFoundError:
+            raise InputError(input, f"'{name}' does not exist.") from None
 
 
 @contextmanager

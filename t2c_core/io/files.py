@@ -17,6 +17,8 @@ from ..errors import InputError, first_line
 _LOCK = re.compile(r"(\..*\.[0-9a-f]{8}\.)lock")
 _own_locks: set[str] = set()
 """Of this process: on network drives it would be given them a second time."""
+_cleared: set[Path] = set()
+"""Folders this process has looked through once: with every write, n files would take n * n entries to read."""
 
 
 def read_json(file: Path, input: str) -> dict[str, Any]:
@@ -38,9 +40,12 @@ def atomic_write(target: Path) -> Iterator[Path]:
     """A temporary path beside ``target``, with its suffix, that replaces it when the block ends.
 
     Whatever is raised inside leaves ``target`` as it was and no temporary file. The path may become a file or a folder.
-    What a killed process has left in the folder is cleared away first.
+    What killed processes have left in the folder is cleared away before this process's first write to it.
     """
-    clear_unfinished(target.parent)
+    folder = target.parent.resolve()
+    if folder not in _cleared:
+        clear_unfinished(target.parent)
+        _cleared.add(folder)
     stem = target.stem.encode(errors="ignore")[:100].decode(errors="ignore")
     start = target.with_name(f".{stem}.{uuid.uuid4().hex[:8]}")
     temporary = start.with_name(f"{start.name}.part{target.suffix}")

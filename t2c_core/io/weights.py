@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError, first_line
-from ..memory import is_out_of_memory
+from ..memory import is_out_of_memory, reading
 from .files import atomic_write
 
 _OPTIONAL = re.compile(r"position_ids|num_batches_tracked|relative_(?:position_index|coords_table)|^criterion\.")
@@ -28,22 +28,24 @@ def read_weights(path: Path, input: str = "checkpoint") -> dict[str, torch.Tenso
     """
     if not path.is_file():
         raise InputError(input, f"'{path}' does not exist.")
-    try:
-        return _load(path)
-    except pickle.UnpicklingError as error:
-        # Anything that names a function or a class is a program.
-        if not re.search(r"GLOBAL|Unsupported class|builtins", str(error)):
-            raise _unreadable(path, input, error) from error
-        raise InputError(
-            input, f"'{path.name}' holds more than tensors; its program is not run.", "Use a .safetensors file."
-        ) from error
-    except OSError as error:
-        raise InputError(input, f"'{path.name}' cannot be read ({first_line(error)}).") from error
-    except Exception as error:  # whatever torch's unpickler raises over damaged files, and it raises much
+
+    def out_of_memory(error: Exception) -> bool:
         # Memory that suffices for the whole file did not run out: it is the file that asks for too much.
-        if is_out_of_memory(error) and not _is_free(path.stat().st_size):
-            raise
-        raise _unreadable(path, input, error) from error
+        return is_out_of_memory(error) and not _is_free(path.stat().st_size)
+
+    remedy = "Is it cut off or no checkpoint? Get the file again."
+    # torch's unpickler raises much over damaged files.
+    with reading(input, f"'{path.name}' cannot be read", remedy, out_of_memory=out_of_memory):
+        try:
+            return _load(path)
+        except OSError as error:
+            raise InputError(input, f"'{path.name}' cannot be read ({first_line(error)}).") from error
+        except pickle.UnpicklingError as error:
+            # Anything that names a function or a class is a program.
+            if not re.search(r"GLOBAL|Unsupported class|builtins", str(error)):
+                raise
+            problem = f"'{path.name}' holds more than tensors; its program is not run."
+            raise InputError(input, problem, "Use a .safetensors file.") from error
 
 
 def _load(path: Path) -> dict[str, torch.Tensor]:
@@ -124,8 +126,3 @@ def convert_bin(source: Path, target: Path, *, half: bool = False) -> int:
     copies = {key: value.to(dtypes[key], copy=True) for key, value in weights.items()}
     write_weights(copies, target, {"format": "pt"})
     return len(weights)
-
-
-def _unreadable(path: Path, input: str, error: Exception) -> InputError:
-    problem = f"'{path.name}' cannot be read ({first_line(error)})."
-    return InputError(input, problem, "Is it cut off or no checkpoint? Get the file again.")

@@ -15,9 +15,9 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from ..errors import InputError, first_line
+from ..errors import InputError
 from ..io.decode import WHITE, decode, opened, upright_size
-from ..memory import is_out_of_memory
+from ..memory import is_out_of_memory, reading
 
 _UNTAGGED = 2
 _ANIMATIONS = {".gif", ".webp", ".png", ".apng"}
@@ -79,21 +79,21 @@ def _existing(path: str | os.PathLike[str]) -> Path:
 @contextmanager
 def _opened_video(source: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """A video and its first stream of pictures. Raises InputError for whatever FFmpeg and PyAV find damaged."""
-    try:
-        with av.open(str(source), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise InputError("path", f"'{source}' contains no video.")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            yield container, stream
-    except InputError:
-        raise
-    except Exception as error:
-        # FFmpeg says so, too, of heads that ask for more than there can be.
-        if is_out_of_memory(error) and not isinstance(error, FFmpegError):
-            raise
-        problem = f"'{source}' cannot be read ({first_line(error)})."
-        raise InputError("path", problem, "Is it a video or a picture, and complete?") from error
+    problem = "path", f"'{source}' cannot be read", "Is it a video or a picture, and complete?"
+    with (
+        reading(*problem, out_of_memory=_ran_out_of_memory),
+        av.open(str(source), metadata_errors="replace") as container,
+    ):
+        if not container.streams.video:
+            raise InputError("path", f"'{source}' contains no video.")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        yield container, stream
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    # FFmpeg says so, too, of heads that ask for more than there can be.
+    return is_out_of_memory(error) and not isinstance(error, FFmpegError)
 
 
 def _video_frames(source: Path) -> Iterator[np.ndarray]:

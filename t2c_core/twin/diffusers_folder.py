@@ -5,17 +5,16 @@ diffusers and transformers fill what a folder lacks with random numbers and a wa
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..errors import InputError, first_line
+from ..errors import InputError
 from ..io.files import read_json
 from ..io.weights import check_complete
-from ..memory import is_out_of_memory
+from ..memory import reading
 from .checkpoint import WORKS, Parts
 
 _WEIGHTS = re.compile(r"(diffusion_pytorch_model|pytorch_model|model)[.-].*(safetensors|bin)")
@@ -83,8 +82,6 @@ def part(kind: Any, path: Path, name: str, dtype: torch.dtype | None = None, *, 
 
     kind: its class in diffusers or transformers. Raises InputError('checkpoint').
     """
-    from safetensors import SafetensorError
-
     options: dict[str, Any] = {"local_files_only": True, "output_loading_info": True, "variant": _variant(path / name)}
     if safe:
         options["use_safetensors"] = True
@@ -95,12 +92,8 @@ def part(kind: Any, path: Path, name: str, dtype: torch.dtype | None = None, *, 
     if safe and not any((path / name).glob("*.safetensors")):
         remedy = "Pickles are not read here: 't2c convert pytorch_model.bin model.safetensors' makes one of them."
         raise InputError("checkpoint", f"'{path / name}' holds no .safetensors file.", remedy)
-    try:
+    with reading("checkpoint", f"'{path / name}' cannot be read"):
         module, report = kind.from_pretrained(str(path), subfolder=name, **options)
-    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise InputError("checkpoint", f"'{path / name}' cannot be read ({first_line(error)}).") from error
     check_complete(module, report["missing_keys"], "checkpoint", str(path / name))
     # transformers keeps the precision of the file.
     dtype = dtype or torch.float32

@@ -10,8 +10,8 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from ..errors import InputError, first_line
-from ..memory import is_out_of_memory
+from ..errors import InputError
+from ..memory import reading
 
 LENGTH = 77
 
@@ -42,14 +42,9 @@ def _complete(folder: Path) -> bool:
 def _read(folder: Path) -> Any:
     from transformers import CLIPTokenizer
 
-    try:
+    with reading("tokenizer", f"'{folder}' cannot be read", "Name another."):
         vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-    # The tokenizers library raises bare Exceptions.
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise InputError("tokenizer", f"'{folder}' cannot be read ({first_line(error)}).", "Name another.") from error
     # transformers would append what is missing, with numbers the text encoder takes for other words.
     missing = [token for token in (tokenizer.bos_token, tokenizer.eos_token) if token not in vocabulary]
     if missing:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from .. import memory
-from ..errors import InputError, first_line
+from ..errors import InputError
 from .diffusers_folder import part, read_json_or_nothing
 from .padding import LATENT_SCALE
 from .prompts import words_in_pieces
@@ -247,13 +247,8 @@ def _scheduler(path: Path) -> Any:
 
 
 def _tokenizer(kind: Any, folder: Path) -> Any:
-    try:
+    with memory.reading("checkpoint", f"'{folder}' cannot be read", "Get the folder again."):
         return kind.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exceptions
-        if memory.is_out_of_memory(error):
-            raise
-        problem = f"'{folder}' cannot be read ({first_line(error)})."
-        raise InputError("checkpoint", problem, "Get the folder again.") from error
 
 
 def _check_fit(path: Path, models: TransformerModels) -> None:

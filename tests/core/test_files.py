@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,12 @@ def test_nothing_written_is_an_error_and_keeps_the_old_file(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a.txt"):
         pass
     assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_folder_is_looked_through_once(tmp_path):
+    """With every write, 10,000 records would take reading 10,000 times 10,000 names."""
+    seen = []
+    sys.addaudithook(lambda event, values: seen.append(values[0]) if event == "os.scandir" else None)
+    for number in range(3):
+        write(tmp_path / f"{number}.txt", "record")
+    assert [Path(path) for path in seen if path is not None].count(tmp_path) == 1

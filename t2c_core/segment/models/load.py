@@ -14,7 +14,7 @@ from typing import Any
 
 from ...errors import InputError, first_line
 from ...io.weights import check_complete
-from ...memory import is_out_of_memory
+from ...memory import reading
 from . import scoring
 from .base import SegmentationModel
 from .families import BOX_SEGMENTERS, FAMILIES, Family, family_of, network_class
@@ -48,13 +48,8 @@ def _read_tokenizer(folder: Path, config: Any) -> Any:
     """The tokenizer of a folder. Raises InputError for one that is damaged or not the network's."""
     from transformers import AutoTokenizer
 
-    try:
+    with reading(INPUT, f"'{folder.name}' has a tokenizer that cannot be read"):
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # whatever the parsers of the several formats raise
-        if is_out_of_memory(error):
-            raise
-        problem = f"'{folder.name}' has a tokenizer that cannot be read ({first_line(error)})."
-        raise InputError(INPUT, problem) from error
     known = config.text_config.vocab_size if hasattr(config, "text_config") else config.text_encoder_vocab_size
     if len(tokenizer) > known:
         problem = f"'{folder.name}' has a tokenizer of {len(tokenizer)} tokens, the network knows {known}."
@@ -92,28 +87,24 @@ def read_network(path: Path, family: Family, classes: int) -> Any:
     from safetensors import SafetensorError
 
     kind = network_class(family)
-    try:
-        config = kind.config_class.from_pretrained(str(path), local_files_only=True)
-        # Of old versions: would compile a CUDA kernel where it can.
-        config.disable_custom_kernels = True
-        network, report = kind.from_pretrained(
-            str(path),
-            config=config,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # told apart below
-        )
-    except SafetensorError as error:
-        raise InputError(INPUT, f"'{path.name}' has damaged weights ({error}).", "Get the file again.") from error
-    except OSError as error:
-        raise InputError(INPUT, f"'{path.name}' cannot be read ({first_line(error)}).") from error
-    except Exception as error:  # settings that cannot be fail anywhere in the network's own code
-        if is_out_of_memory(error):
-            raise
-        raise InputError(
-            INPUT, f"'{path.name}' cannot be built from its config.json ({first_line(error)}).", _ORIGINAL
-        ) from error
+    # Settings that cannot be fail anywhere in the network's own code.
+    with reading(INPUT, f"'{path.name}' cannot be built from its config.json", _ORIGINAL):
+        try:
+            config = kind.config_class.from_pretrained(str(path), local_files_only=True)
+            # Of old versions: would compile a CUDA kernel where it can.
+            config.disable_custom_kernels = True
+            network, report = kind.from_pretrained(
+                str(path),
+                config=config,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told apart below
+            )
+        except SafetensorError as error:
+            raise InputError(INPUT, f"'{path.name}' has damaged weights ({error}).", "Get the file again.") from error
+        except OSError as error:
+            raise InputError(INPUT, f"'{path.name}' cannot be read ({first_line(error)}).") from error
     _check_shapes(path, network, report["mismatched_keys"], classes)
     check_complete(network, report["missing_keys"], INPUT, path.name)
     return network.float().eval().requires_grad_(False)
