@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, first_line
@@ -58,30 +59,57 @@ def run_tasks(tasks: Sequence[Task], out: str, workers: Workers = Workers()) -> 
     """The records of all tasks, as they are done. Raises InputError for an address or workers that cannot be had."""
     check_ray()
     with _connected(workers) as ray:
-        from ray.data import ActorPoolStrategy
-
         count = min(workers.actors or _room(ray.cluster_resources(), workers), len(tasks))
-        options: dict[str, Any] = {"memory": workers.memory} if workers.memory else {}
-        device = "cuda" if workers.gpus else "cpu"
-        threads = max(1, math.floor(workers.cpus))
-        items = [{"task": pack(task)} for task in tasks]
-        records = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map_batches(
-            Worker,
-            fn_constructor_args=(out,),
-            fn_constructor_kwargs={"device": device, "threads": threads, "measure": workers.measure},
-            batch_size=1,
-            # One at a time: a worker that dies takes no other row's attempt with it.
-            compute=ActorPoolStrategy(min_size=1, max_size=count, initial_size=count, max_tasks_in_flight_per_actor=2),
-            num_cpus=workers.cpus,
-            num_gpus=workers.gpus,
-            **options,
-        )
         try:
-            for row in records.iter_rows():
-                yield json.loads(row["record"])
+            if not workers.address.startswith("ray://"):
+                yield from _records(tasks, out, workers, count)
+                return
+            # Ray Data hands no rows to Ray's client: an actor on the cluster reads them.
+            reader = ray.remote(num_cpus=0)(_Reader).remote(tasks, out, workers, count)
+            while (record := ray.get(reader.next.remote())) is not None:
+                yield record
         except ray.exceptions.RayError as error:
             problem = f"the workers at '{workers.address}' could not go on ({first_line(error)})."
             raise InputError("address", problem, "Every machine needs this library and its packages.") from error
+
+
+def _records(tasks: Sequence[Task], out: str, workers: Workers, count: int) -> Iterator[Record]:
+    """The records of all tasks from ``count`` workers of the cluster this process belongs to."""
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    options: dict[str, Any] = {"memory": workers.memory} if workers.memory else {}
+    device = "cuda" if workers.gpus else "cpu"
+    threads = max(1, math.floor(workers.cpus))
+    items = [{"task": pack(task)} for task in tasks]
+    records = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map_batches(
+        Worker,
+        fn_constructor_args=(out,),
+        fn_constructor_kwargs={"device": device, "threads": threads, "measure": workers.measure},
+        batch_size=1,
+        # One at a time: a worker that dies takes no other row's attempt with it.
+        compute=ActorPoolStrategy(min_size=1, max_size=count, initial_size=count, max_tasks_in_flight_per_actor=2),
+        num_cpus=workers.cpus,
+        num_gpus=workers.gpus,
+        **options,
+    )
+    for row in records.iter_rows():
+        yield json.loads(row["record"])
+
+
+class _Reader:
+    """``_records`` one by one, as an actor."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._records = _records(*arguments)
+
+    def next(self) -> Record | None:
+        """The next record, None after the last."""
+        return next(self._records, None)
 
 
 def _room(resources: dict[str, float], workers: Workers) -> int:
@@ -99,10 +127,12 @@ def _connected(workers: Workers) -> Iterator[Any]:
     """Ray, connected; a local one ends with the block. Its own messages are kept to errors."""
     # The core's remark on actors with arguments (Ray's issue 53727) is not about anything a user does.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    import ray
-    from ray.data import DataContext
-
     local = workers.address == "local"
+    if workers.address.startswith("ray://") and (Path.home() / ".ray" / "auth_token").exists():
+        # Shown to a cluster that asks for none it does no harm, as it would at HOST:PORT.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    import ray
+
     # Nothing but this machine reaches a local one.
     options: dict[str, Any] = (
         {"include_dashboard": False, "object_store_memory": OBJECT_STORE, "_node_ip_address": "127.0.0.1"}
@@ -113,11 +143,11 @@ def _connected(workers: Workers) -> Iterator[Any]:
         ray.init(address=workers.address, logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         problem = f"'{workers.address}' cannot be reached ({first_line(error)})."
-        raise InputError("address", problem, "Start a cluster with 'ray start --head', or leave it out.") from error
-    context = DataContext.get_current()
-    context.enable_progress_bars = context.print_on_execution_start = False
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        remedy = (
+            "Start a cluster with 'ray start --head', or leave it out. A cluster may ask for a token: that of its head "
+            "('ray get-auth-token'), here in ~/.ray/auth_token, and RAY_AUTH_MODE=token."
+        )
+        raise InputError("address", problem, remedy) from error
     try:
         yield ray
     finally:

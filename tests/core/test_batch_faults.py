@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -67,6 +68,12 @@ def rendering(folder: Path) -> bool:
 
 def done(folder: Path) -> int:
     return len(list((folder / "out/jobs").glob("*.json")))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def test_an_actor_killed_in_mid_render_costs_nothing_but_time(tmp_path: Path) -> None:
@@ -124,6 +131,35 @@ def test_a_killed_node_is_done_without(tmp_path: Path, monkeypatch: pytest.Monke
         assert "0 were tried" in batch(tmp_path, "--address", cluster.address).stderr
     finally:
         cluster.shutdown()
+
+
+def test_a_cluster_is_reached_by_every_kind_of_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head of another process, guarded by a token as Ray's own command makes one."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    subprocess.run([*ray, "get-auth-token", "--generate"], check=True, capture_output=True)
+    port, client = free_port(), free_port()
+    options = ["--block", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
+    ports = [f"--port={port}", f"--ray-client-server-port={client}", "--min-worker-port=0", "--max-worker-port=0"]
+    # The paths of Ray's sockets, below its folder, may not be long.
+    with TemporaryDirectory(prefix="t2c") as folder, (tmp_path / "head.log").open("w+") as log:
+        start = [*ray, "start", "--head", *options, *ports, f"--temp-dir={folder}", "--object-store-memory=100000000"]
+        head = subprocess.Popen(start, stdout=log, stderr=log, start_new_session=True)
+        try:
+            until(lambda: "Ray runtime started" in (tmp_path / "head.log").read_text())
+            for number, address in enumerate(("auto", f"ray://127.0.0.1:{client}", f"127.0.0.1:{port}")):
+                write_inputs(tmp_path, rows(2, frames=4 + number))
+                variables = {"RAY_AUTH_MODE": "token"} if number == 2 else {}
+                made = batch(tmp_path, "--address", address, **variables)
+                assert "2 were tried" in made.stderr, made.stderr
+                check_complete(tmp_path, {"j0", "j1"})
+            write_inputs(tmp_path, rows(1, frames=9))
+            refused = batch(tmp_path, "--address", f"127.0.0.1:{port}")
+            assert refused.returncode == 2 and "RAY_AUTH_MODE=token" in refused.stderr
+        finally:
+            os.killpg(head.pid, signal.SIGTERM)
+            head.wait(60)
 
 
 CRASHING = """import os, signal, sys
@@ -187,9 +223,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a local S3 server with the bucket 'loops'."""
     if find_spec("moto") is None:
         pytest.skip("needs a local S3 server: pip install 'moto[server]'")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stderr=subprocess.DEVNULL)
 
     def ready() -> bool:
