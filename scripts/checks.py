@@ -99,7 +99,7 @@ def _pytest(
     python: Path, arguments: Sequence[str], variables: Mapping[str, str], **options: Any
 ) -> Iterator[subprocess.Popen]:
     # Without confcutdir pytest imports the root's __init__.py, which only ComfyUI can.
-    command = [python, "-m", "pytest", "--confcutdir=tests", *arguments]
+    command = [python, "-m", "pytest", "--confcutdir=tests", "--durations=15", *arguments]
     process = start_process(command, cwd=REPO, env={**os.environ, **variables}, **options)
     try:
         yield process

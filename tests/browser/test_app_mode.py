@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,14 +19,23 @@ PICTURE = (792, 1024)
 ARROW = [(0.3, 0.5), (0.5, 0.6)]
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_a_form_in_which_one_draws_and_the_loop_plays(page: ComfyPage, name: str) -> None:
+@contextmanager
+def form(page: ComfyPage, name: str) -> Iterator[None]:
+    """A template as a form."""
     page.load(json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8")), name)
     toggle = "() => app.extensionManager.command.execute('Comfy.ToggleLinear')"
     page.js(toggle)
     try:
-        form = page.raw.get_by_test_id("app-mode-widget-item")
-        form.nth(len(SHOWN[name]) - 1).wait_for()
+        page.raw.get_by_test_id("app-mode-widget-item").nth(len(SHOWN[name]) - 1).wait_for()
+        yield
+    finally:
+        page.js(toggle)
+    page.raw.wait_for_selector("canvas#graph-canvas")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_form_shows_what_matters_and_one_draws_in_it(page: ComfyPage, name: str) -> None:
+    with form(page, name):
         assert page.raw.get_by_test_id("builder-widget-label").all_inner_texts() == SHOWN[name]
         page.wait_for_picture()
         assert page.stage()["height"] > 250
@@ -32,11 +43,12 @@ def test_a_form_in_which_one_draws_and_the_loop_plays(page: ComfyPage, name: str
         page.drag(page.on_picture(PICTURE, ARROW))
         assert len(page.hints()["arrows"]) == 1
         page.shoot(f"app_{name}")
+
+
+def test_the_form_runs_and_the_loop_plays(page: ComfyPage) -> None:
+    with form(page, "picture_to_cinemagraph"):
         page.set_widget(page.node("EulerianWarp"), "frames", 12)
         run = page.raw.get_by_role("button", name="Run", exact=True).last
         assert page.run(lambda: run.click()) == "success"
         page.wait_for_playing()
-        page.shoot(f"app_ran_{name}")
-    finally:
-        page.js(toggle)
-    page.raw.wait_for_selector("canvas#graph-canvas")
+        page.shoot("app_ran")
