@@ -28,7 +28,7 @@ LAYERS = (
 )
 """Modules and packages of the core; each imports only its own layer and those before it."""
 MOST_LINES = 400
-CORE_LINES = 17_680
+CORE_LINES = 18_100
 """Of all files of the core; lowered when it has become shorter, raised for a feature only."""
 # Only the parts that make a path of a machine, so that this file does not contain what it looks for.
 MACHINE_PATHS = re.compile(r"(?<![\w.~:}\])-])/(?:" + "|".join(["tmp", "root", "home", "work"]) + r")/")
@@ -141,7 +141,7 @@ def test_nothing_needs_triton_or_numba_to_be_imported():
             assert not kernels, file
             assert not {n for n in at_once for made in made_of_kernels if n.startswith(made)}, file
         compilers = {n.split(".")[0] for n in imported(file)} & {"triton", "numba"}
-        assert bool(compilers) == is_kernel, file
+        assert not compilers or is_kernel, file
 
 
 def test_dependencies_are_not_pinned():

@@ -128,17 +128,17 @@ def _log_weights(aux, look, per_spread, trust, real, farthest, floor, out):
 
 
 @kernel
-def fade(layers, aux, share, look, per_spread, angle, constants, colours, wanted):
-    """Cross-fade two layers [3, m] with auxiliary channels [4, m] into colours [3, m] and variances, wanted [2, m].
+def fade(layers, share, look, per_spread, angle, constants, colours, wanted):
+    """Cross-fade two layers [2, 7, m], colours and auxiliary channels, into colours [3, m] and variances [2, m].
 
-    share: [m] the forward layer's (rows of the layers may be longer); look: see above; angle: [m], or empty for the
-    single long cross-fade; constants: (trust, REAL, FARTHEST, FLOOR, EASE).
+    share: [m] the forward layer's; look: see above; angle: [m], or empty for the single long cross-fade; constants:
+    (trust, REAL, FARTHEST, FLOOR, EASE).
     """
     trust, real, farthest, floor, ease = constants
     count = len(share)
     weight, other = np.empty(count, F), np.empty(count, F)
-    _log_weights(aux[0], look, per_spread, trust, real, farthest, floor, weight)
-    _log_weights(aux[1], look, per_spread, trust, real, farthest, floor, other)
+    _log_weights(layers[0, 3:], look, per_spread, trust, real, farthest, floor, weight)
+    _log_weights(layers[1, 3:], look, per_spread, trust, real, farthest, floor, other)
     for i in range(count):
         odds = _exp(weight[i] - other[i]) * share[i]
         weight[i] = odds / (odds + (ONE - share[i]))
@@ -155,11 +155,11 @@ def fade(layers, aux, share, look, per_spread, angle, constants, colours, wanted
             first, second = _sin(HALF_PI - at), _sin(at)
             weight[i] = first / (first + second)
     for k in range(3):
-        forward, backward, out = layers[0][k], layers[1][k], colours[k]
+        forward, backward, out = layers[0, k], layers[1, k], colours[k]
         for i in range(count):
             out[i] = backward[i] + weight[i] * (forward[i] - backward[i])
     for k in range(2):
-        forward, backward, out = aux[0][k], aux[1][k], wanted[k]
+        forward, backward, out = layers[0, 3 + k], layers[1, 3 + k], wanted[k]
         for i in range(count):
             out[i] = max(backward[i] + weight[i] * (forward[i] - backward[i]), ZERO)
 
@@ -183,6 +183,27 @@ def read_across(grid, place, out):
             left = np.int32(place[x, 0])
             a, b = cells[U(left)], cells[U(min(left + np.int32(1), last))]
             line[x] = a + place[x, 1] * (b - a)
+
+
+@kernel
+def blur(grid, window, out):
+    """Into out: a grid [K, h, w] times a symmetric window [2 r + 1] along both axes; beyond the border is nothing."""
+    _, height, width = grid.shape
+    reach = len(window) // 2
+    for k in range(len(grid)):
+        lines = np.zeros((height, width), F)
+        for row in range(height):
+            for other in range(max(row - reach, 0), min(row + reach + 1, height)):
+                weight = window[other - row + reach]
+                for x in range(width):
+                    lines[row, x] += weight * grid[k, other, x]
+        for row in range(height):
+            for x in range(width):
+                out[k, row, x] = ZERO
+            for shift in range(-reach, reach + 1):
+                weight = window[shift + reach]
+                for x in range(max(-shift, 0), width - max(shift, 0)):
+                    out[k, row, x] += weight * lines[row, x + shift]
 
 
 @part

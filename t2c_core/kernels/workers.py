@@ -12,6 +12,11 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 
+def side_by_side(work: Callable[[slice], object], count: int, size: int) -> None:
+    """``work`` of slices of ``size`` that cover ``count``, on as many threads as torch may use."""
+    TileWorkers().map(work, [slice(first, min(first + size, count)) for first in range(0, count, size)])
+
+
 class TileWorkers:
     """As many threads as torch may use on the CPU (``torch.get_num_threads``); they end with this object."""
 

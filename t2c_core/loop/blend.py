@@ -32,20 +32,23 @@ def linear_blend(layers: Layers) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Underlay:
-    """What lies under the fluid: source [3, M], the image's colours; alpha [M], the fluid's; indices [M] in the
-    flattened image; tiles of the M pixels."""
+    """What lies under the fluid: image [H, W, 3]; source [3, M], its colours there; alpha [M], the fluid's; indices [M]
+    in the flattened image; tiles of the M pixels."""
 
+    image: torch.Tensor
     source: torch.Tensor
     alpha: torch.Tensor
     indices: torch.Tensor
     tiles: list[slice]
 
-    def cover(self, frame: torch.Tensor, fluid: Callable[[slice], torch.Tensor]) -> None:
-        """Put the colours [3, m] that ``fluid`` gives of a tile over the image in a frame [H, W, 3]."""
+    def covered(self, fluid: Callable[[slice], torch.Tensor]) -> torch.Tensor:
+        """A frame [H, W, 3]: the colours [3, m] that ``fluid`` gives of a tile over the image."""
+        frame = self.image.clone()
         pixels = frame.view(-1, 3)
         for tile in self.tiles:
             colours = torch.lerp(self.source[:, tile], fluid(tile), self.alpha[tile]).clamp_(0, 1)
             pixels.index_copy_(0, self.indices[tile], interleave(colours))
+        return frame
 
 
 class LinearBlend:
@@ -64,9 +67,9 @@ class LinearBlend:
 
         return colours
 
-    def compose(self, layers: Callable[[slice], Layers], under: Underlay, frame: torch.Tensor) -> None:
-        """Put the blended layers over the image in a frame [H, W, 3]."""
-        under.cover(frame, self(layers))
+    def compose(self, layers: Callable[[slice], Layers], under: Underlay) -> torch.Tensor:
+        """A frame [H, W, 3]: the blended layers over the image."""
+        return under.covered(self(layers))
 
 
 def equal_power_weight(share: torch.Tensor | float) -> torch.Tensor | float:
@@ -132,9 +135,13 @@ class ContrastBlend(LinearBlend):
 
     def blended(self, layers: Callable[[slice], Layers]) -> tuple[torch.Tensor, torch.Tensor | float]:
         """The middle band [h, w, 4], to be added to ``rest`` times ``wanted`` and a factor, and this factor."""
-        moments = self.statistics.split(self.fade(layers), self.subtract_coarse)
+        moments = self.split(self.fade(layers))
         products = self.restore(moments)
         return moments.middle, 1.0 if self.anchor is None else self.anchor.energy_gain(products)
+
+    def split(self, sums: torch.Tensor) -> GridMoments:
+        """See LocalStatistics.split."""
+        return self.statistics.split(sums, self.subtract_coarse)
 
     def fade(self, layers: Callable[[slice], Layers]) -> torch.Tensor:
         """Cross-fade the layers into ``rest`` and the variances they shall have into ``wanted``; the colours' sums

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from ..kernels import compiled
+from ..kernels.compiled_look_ups import look_up, padded
 from ..kernels.workers import TileWorkers
 from ..warp.layers import GatherFrame, Layers
 from ..warp.restarts import Pair
-from ..warp.sample import TILE_POINTS, padded_planes
+from ..warp.sample import TILE_POINTS
 from .blend import EASE, HIGHEST_GAIN, ContrastBlend, Underlay
 from .layer_weights import FARTHEST, FLOOR, REAL, TRUST
 from .statistics import LUMA, NOISE_FLOOR, GridMoments
@@ -33,6 +34,7 @@ class NumbaBlend(ContrastBlend):
         super().__init__(*args)
         statistics, anchor, count = self.statistics, self.anchor, self.rest.shape[1]
         self._workers = TileWorkers()
+        self._rasters: tuple[torch.Tensor, np.ndarray, np.ndarray] | None = None
         runs = statistics.runs()
         starts = np.append(runs[:, 0], count)
         size = max(1, (TILE_POINTS // 2) >> statistics.halvings)
@@ -59,6 +61,9 @@ class NumbaBlend(ContrastBlend):
     def fade(self, layers: Callable[[slice], Layers]) -> torch.Tensor:
         if not isinstance(layers, GatherFrame):
             return super().fade(layers)
+        if self._rasters is None or self._rasters[0] is not layers.colours:
+            assert layers.aux is not None
+            self._rasters = layers.colours, padded(layers.colours.numpy()), padded(layers.aux.numpy())
         return self._sums(3, lambda number, sums: self._fade_tile(layers, number, sums))
 
     def _fade_tile(self, frame: GatherFrame, number: int, sums: np.ndarray) -> None:
@@ -79,16 +84,16 @@ class NumbaBlend(ContrastBlend):
         self.rest.numpy()[:, tile], self.wanted.numpy()[:, tile] = colours, variances
         compiled.add_to_rows(colours, self._runs[number], tile.start, self._cell_row, self._cell_rows[number][0], sums)
 
-    @staticmethod
-    def _faded(frame: GatherFrame, points: slice, at: Pair, looks: tuple) -> tuple[np.ndarray, np.ndarray]:
+    def _faded(self, frame: GatherFrame, points: slice, at: Pair, looks: tuple) -> tuple[np.ndarray, np.ndarray]:
         """The blended colours [3, p] and variances [2, p] of points that come from positions ``at``."""
-        assert frame.aux is not None
+        assert self._rasters is not None
         count, share = len(at[0]), frame.share_of(points)
-        colours = tuple(padded_planes(frame.colours, p, "bicubic", "mirror") for p in at)
-        aux = tuple(padded_planes(frame.aux, p, "bilinear", "mirror") for p in at)
+        layers = np.empty((2, 7, count), F)
+        for positions, layer in zip(at, layers, strict=True):
+            look_up(*self._rasters[1:], positions.numpy(), layer)
         shares = share.numpy() if isinstance(share, torch.Tensor) else np.full(count, share, F)
         out = np.empty((3, count), F), np.empty((2, count), F)
-        compiled.fade(colours, aux, shares, *looks, *out)
+        compiled.fade(layers, shares, *looks, *out)
         return out
 
     def _sums(self, channels: int, add: Callable[[int, np.ndarray], None]) -> torch.Tensor:
@@ -123,9 +128,21 @@ class NumbaBlend(ContrastBlend):
 
         energy += self._sums(2, add)
 
+    def split(self, sums: torch.Tensor) -> GridMoments:
+        """LocalStatistics.split by NumPy, in this thread: torch's own would go on spinning in the workers' way."""
+        of, values = self.statistics, sums.numpy()
+        mean = of.blur(sums).numpy() / of.in_window.numpy()
+        cells = np.where(of.empty.numpy(), mean, values / of.in_cell.numpy())
+        middle = cells - mean
+        middle = np.concatenate([middle, np.tensordot(np.array(LUMA_WEIGHTS), middle, 1)[None]])
+        energy = torch.zeros(2, of.rows, of.columns)
+        self.subtract_coarse(torch.from_numpy(np.concatenate([cells, middle[3:]])).permute(1, 2, 0), energy)
+        grids = (middle, np.concatenate([mean, middle[3:]]), of.blur(energy).numpy() / of.in_window.numpy())
+        return GridMoments(*(torch.from_numpy(grid).permute(1, 2, 0) for grid in grids))
+
     def _across(self, *grids: torch.Tensor) -> np.ndarray:
         """Grids [h, w, K] read along x for all columns of the image: [K, h, W]."""
-        planes = torch.cat(grids, -1).permute(2, 0, 1).contiguous().numpy()
+        planes = np.concatenate([grid.permute(2, 0, 1).numpy() for grid in grids])
         out = np.empty((*planes.shape[:2], self.statistics.width), F)
         self._workers.map(lambda k: compiled.read_across(planes[k], self._column, out[k]), range(len(planes)))
         return out
@@ -142,10 +159,18 @@ class NumbaBlend(ContrastBlend):
         products = self._workers.map(restored, range(len(self.tiles)))
         return torch.tensor(products, dtype=torch.float64).sum(0)
 
-    def compose(self, layers: Callable[[slice], Layers], under: Underlay, frame: torch.Tensor) -> None:
+    def compose(self, layers: Callable[[slice], Layers], under: Underlay) -> torch.Tensor:
         middle, gain = self.blended(layers)
+        frame, width = np.empty(under.image.shape, F), under.image.shape[1]
         of = self.rest.numpy(), self.wanted.numpy()[0], F(gain), self._across(middle[..., :3])
-        below = under.source.numpy(), under.alpha.numpy(), frame.shape[1], frame.view(-1, 3).numpy()
-        self._workers.map(
-            lambda number: compiled.compose(*of, self._runs[number], self._place, *below), range(len(self.tiles))
-        )
+        below = under.source.numpy(), under.alpha.numpy(), width
+        image, out = under.image.numpy().reshape(-1, 3), frame.reshape(-1, 3)
+        starts = [0, *(int(runs[0, 2]) * width + int(runs[0, 3]) for runs in self._runs[1:]), len(out)]
+
+        def composed(number: int) -> None:
+            first, stop = starts[number : number + 2]
+            out[first:stop] = image[first:stop]
+            compiled.compose(*of, self._runs[number], self._place, *below, out)
+
+        self._workers.map(composed, range(len(self.tiles)))
+        return torch.from_numpy(frame)

@@ -59,15 +59,15 @@ class TritonBlend(ContrastBlend):
             lambda: ContrastBlend.restore(self, moments),
         )  # fmt: skip
 
-    def compose(self, layers: Callable[[slice], Layers], under: Underlay, frame: torch.Tensor) -> None:
+    def compose(self, layers: Callable[[slice], Layers], under: Underlay) -> torch.Tensor:
         middle, gain = self.blended(layers)
         if not isinstance(gain, torch.Tensor):
-            gain = torch.full((), gain, device=frame.device)
+            gain = torch.full((), gain, device=under.image.device)
         places = self.statistics.places
-        run_or_fallback(
-            "compose",
-            lambda: compose(
-                self.rest, self.wanted[0], gain, middle, places, under.source, under.alpha, under.indices, frame
-            ),
-            lambda: under.cover(frame, self.colours(middle, gain)),
-        )
+
+        def composed() -> torch.Tensor:
+            frame = under.image.clone()
+            compose(self.rest, self.wanted[0], gain, middle, places, under.source, under.alpha, under.indices, frame)
+            return frame
+
+        return run_or_fallback("compose", composed, lambda: under.covered(self.colours(middle, gain)))

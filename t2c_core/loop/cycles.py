@@ -8,12 +8,14 @@ import torch
 
 from ..appearance import appearance_descriptors
 from ..geometry import fit_longest_side
+from ..kernels.dispatch import use_numba
+from ..kernels.workers import side_by_side
 from ..types import MotionField
 from ..warp.cycles import Cycles
 from ..warp.integrate import trajectory
 from ..warp.layers import FluidWarp
 from ..warp.plan import WarpPlan
-from ..warp.sample import sample
+from ..warp.sample import TILE_POINTS, sample
 
 LEVELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Numbers of cycles that are chosen from."""
@@ -105,12 +107,23 @@ def _reduced(plan: WarpPlan) -> WarpPlan:
 def _unlikeness(warp: FluidWarp, distances: list[int]) -> list[np.ndarray]:
     """For each distance in frames [h, w]: |descriptors of what the flow brings in - descriptors of the place|."""
     descriptors = torch.from_numpy(appearance_descriptors(warp.texture.numpy()))
-    place = warp.of_fluid(descriptors).T
+    place = warp.of_fluid(descriptors).T.contiguous()
     out = {s: np.zeros((warp.height, warp.width), np.float32) for s in distances}
     for flow_map in warp.flow_maps:
         paths = trajectory(flow_map, warp.positions, distances[-1], warp.plan.settings.integration)
         for s, positions in enumerate(paths):
             if s in out:
-                brought = torch.cat([sample(d, positions, outside="mirror") for d in descriptors.split(3, -1)], 1)
-                out[s].reshape(-1)[warp.indices.numpy()] += (brought - place).abs().mean(1).numpy() / 2
+                out[s].reshape(-1)[warp.indices.numpy()] += _difference(descriptors, positions, place) / 2
     return list(out.values())
+
+
+def _difference(descriptors: torch.Tensor, positions: torch.Tensor, place: torch.Tensor) -> np.ndarray:
+    """Mean |difference| [M] of descriptors [H, W, C] at positions [M, 2] and of those of the place [M, C]."""
+    if not use_numba(positions.device):
+        brought = torch.cat([sample(d, positions, outside="mirror") for d in descriptors.split(3, -1)], 1)
+        return (brought - place).abs().mean(1).numpy()
+    from ..kernels.compiled_look_ups import difference
+
+    raster, points, expected, out = descriptors.numpy(), positions.numpy(), place.numpy(), np.empty(len(place), "f4")
+    side_by_side(lambda part: difference(raster, points[part], expected[part], out[part]), len(out), TILE_POINTS // 2)
+    return out

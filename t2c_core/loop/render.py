@@ -125,7 +125,7 @@ class LoopRenderer:
         warp = self.warp
         alpha = warp.of_fluid(self.plan.flow.mask[0].float())[0]
         source = warp.of_fluid(image)
-        under = Underlay(source, alpha, warp.indices, tiles(len(alpha), alpha.device, self._halvings))
+        under = Underlay(image, source, alpha, warp.indices, tiles(len(alpha), alpha.device, self._halvings))
         blend, aux = LinearBlend(), None
         if self.settings.blend == "contrast":
             statistics = LocalStatistics(warp.positions, warp.height, warp.width, self._halvings)
@@ -136,10 +136,7 @@ class LoopRenderer:
         least = torch.ones_like(alpha) if self._with_coverage and first == 0 else None
         frames = warp.tiled_layers(warp.texture, aux, least)
         for layers in islice(frames, max(first, 1), None):
-            frame = image.clone()
-            blend.compose(layers, under, frame)
-            yield frame
-            del frame
+            yield blend.compose(layers, under)
         if least is not None:
             self._coverage = self._coverage_raster(least)
 

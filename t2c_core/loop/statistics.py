@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ..kernels.dispatch import use_numba
 from ..warp.sample import sample_planar, tiles
 from .layer_weights import LayerConfidence
 
@@ -36,12 +37,17 @@ def luma(colours: torch.Tensor) -> torch.Tensor:
     return torch.mul(colours[0], red).add_(colours[1], alpha=green).add_(colours[2], alpha=blue)
 
 
+def _gaussian(distance: torch.Tensor) -> torch.Tensor:
+    """The window at whole distances in cells."""
+    distance = distance / WINDOW
+    # Cut where it no longer matters: the tail's denormal numbers would slow products down many times.
+    return torch.where(distance.abs() < 4, torch.exp(-0.5 * distance**2), 0.0)
+
+
 def _gaussian_matrix(size: int, device: torch.device) -> torch.Tensor:
     """Symmetric [size, size]: a Gaussian window around each cell; on a small grid a product beats a convolution."""
     at = torch.arange(size, device=device, dtype=torch.float32)
-    distance = (at[:, None] - at) / WINDOW
-    # Cut where it no longer matters: the tail's denormal numbers would slow the product down many times.
-    return torch.where(distance.abs() < 4, torch.exp(-0.5 * distance**2), 0.0)
+    return _gaussian(at[:, None] - at)
 
 
 class Moments(NamedTuple):
@@ -71,11 +77,12 @@ class LocalStatistics:
             x, y = (positions[tile] / self.cell).long().unbind(1)
             self.cell_of[tile] = y.clamp(max=self.rows - 1) * self.columns + x.clamp(max=self.columns - 1)
         self._blur_rows, self._blur_columns = (_gaussian_matrix(k, device) for k in (self.rows, self.columns))
+        self._window = _gaussian(torch.arange(-6.0, 7.0)).numpy()
         counts = self.sums(torch.ones(1, 1, device=device).expand(1, len(positions)))
-        self._in_cell = counts.clamp_min(1e-9)
-        self._in_window = self._blur(counts).clamp_min(1e-9)
+        self.in_cell = counts.clamp_min(1e-9)
+        self.in_window = self.blur(counts).clamp_min(1e-9)
         # A cell without pixels takes its neighbourhood's mean, so that interpolation at the mask's edge stays sane.
-        self._empty = counts < 0.5
+        self.empty = counts < 0.5
 
     def runs(self) -> np.ndarray:
         """Runs of neighbouring pixels, int64 [n, 4]: first pixel, how many, image row, first column."""
@@ -103,8 +110,15 @@ class LocalStatistics:
         into.view(count, -1).scatter_add_(1, self.cell_of[tile].long().expand(count, -1), values)
         return into
 
-    def _blur(self, grid: torch.Tensor) -> torch.Tensor:
-        return self._blur_rows @ grid @ self._blur_columns
+    def blur(self, grid: torch.Tensor) -> torch.Tensor:
+        if not use_numba(grid.device):
+            return self._blur_rows @ grid @ self._blur_columns
+        from ..kernels.compiled import blur
+
+        planes = grid.contiguous().numpy()
+        out = np.empty_like(planes)
+        blur(planes, self._window, out)
+        return torch.from_numpy(out)
 
     def at_pixels(self, grid: torch.Tensor, tile: slice = ALL) -> torch.Tensor:
         """Bilinear values [K, m] of a grid [rows, columns, K], K <= 4, at the pixels in ``tile``."""
@@ -112,9 +126,9 @@ class LocalStatistics:
 
     def wide_mean(self, values: torch.Tensor) -> torch.Tensor:
         """The mean [M] of values [M] over windows sqrt(1 + WIDER) times as wide, at every pixel."""
-        sums, counts = self.sums(values[None]), self._in_cell
+        sums, counts = self.sums(values[None]), self.in_cell
         for _ in range(WIDER):
-            sums, counts = self._blur(sums), self._blur(counts)
+            sums, counts = self.blur(sums), self.blur(counts)
         grid, out = (sums / counts.clamp_min(1e-9)).permute(1, 2, 0), torch.empty_like(values)
         for tile in self.tiles:
             out[tile] = self.at_pixels(grid, tile)[0]
@@ -124,7 +138,7 @@ class LocalStatistics:
         """acos [M] of the local correlation of two layers' luma [M], MIN_ANGLE to pi / 2; pi / 2 where one is flat."""
 
         def mean(values: torch.Tensor) -> torch.Tensor:
-            return self._blur(self.sums(values[None])) / self._in_window
+            return self.blur(self.sums(values[None])) / self.in_window
 
         first, second = mean(forward), mean(backward)
         variances = (mean(forward**2) - first**2).clamp_min(0) * (mean(backward**2) - second**2).clamp_min(0)
@@ -150,13 +164,13 @@ class LocalStatistics:
 
         subtract: :meth:`subtract` from the colours of all pixels, called with grid and energy.
         """
-        mean = self._blur(sums) / self._in_window
-        cells = torch.where(self._empty, mean, sums / self._in_cell)
+        mean = self.blur(sums) / self.in_window
+        cells = torch.where(self.empty, mean, sums / self.in_cell)
         middle = cells - mean
         middle = torch.cat([middle, luma(middle.flatten(1)).view(1, self.rows, self.columns)])
         energy = torch.zeros(2, self.rows, self.columns, device=self.device)
         subtract(torch.cat([cells, middle[3:]]).permute(1, 2, 0).contiguous(), energy)
-        grids = (middle, torch.cat([mean, middle[3:]]), self._blur(energy) / self._in_window)
+        grids = (middle, torch.cat([mean, middle[3:]]), self.blur(energy) / self.in_window)
         return GridMoments(*(grid.permute(1, 2, 0).contiguous() for grid in grids))
 
     def subtract(self, fine: torch.Tensor, grid: torch.Tensor, energy: torch.Tensor) -> None:

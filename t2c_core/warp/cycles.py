@@ -24,7 +24,9 @@ import torch
 
 from ..devices import on_host
 from ..kernels.dispatch import run_or_fallback, use_numba, use_triton
+from ..kernels.workers import side_by_side
 from .integrate import pixel_grid, trajectory
+from .sample import TILE_POINTS
 
 JITTER = 0.3
 FEATURE = 1 / 8
@@ -151,7 +153,20 @@ class RestartClock:
         """(age, left, share) [P] of every point at ``frame``; frames must be asked for in their order."""
         if use_triton(self._end.device, atomics=False):
             return run_or_fallback("tick", lambda: self._by_triton(frame), lambda: self._by_torch(frame))
+        if use_numba(self._end.device):
+            return self._by_numba(frame)
         return self._by_torch(frame)
+
+    def _by_numba(self, frame: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        from ..kernels.compiled_paths import tick
+
+        state = self._cycles, self._number, self._start, self._end, self._last, self._rate
+        out = np.empty((3, len(self._cycles)), np.float32)
+        at = self._noise.numpy(), self._places.numpy(), tuple(values.numpy() for values in state)
+        settings = tuple(map(np.float32, (self.frames, JITTER, DISSOLVE)))
+        side_by_side(lambda part: tick(part.start, part.stop, *at, frame, settings, out), out.shape[1], TILE_POINTS)
+        age, left, share = torch.from_numpy(out)
+        return age, left, share
 
     def _by_triton(self, frame: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         from ..kernels.restarts import tick
@@ -279,6 +294,13 @@ def displacement_table(
     farthest = float(torch.linalg.vector_norm(flow_map, dim=-1).max()) * steps
     unit = max(farthest, 1.0) / 32767
     values = torch.empty(steps + 1, len(start), 2, dtype=torch.int16, device=points.device)
+    if use_numba(points.device) and integration != "nearest":
+        from ..kernels.compiled_paths import follow
+
+        along, flat, out = flow_map.contiguous().numpy(), start.reshape(-1).numpy(), values.view(steps + 1, -1).numpy()
+        work = lambda tile: follow(along, flat, np.float32(unit), tile.start, tile.stop, out)  # noqa: E731
+        side_by_side(work, len(flat), TILE_POINTS // 2)
+        return DisplacementTable(values, unit, stride, *grid)
     for number, positions in enumerate(trajectory(flow_map, start, steps, integration)):
         values[number] = ((positions - start) / unit).round_()
     return DisplacementTable(values, unit, stride, *grid)

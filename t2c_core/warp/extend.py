@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from ..geometry import nearest_inside
+from ..kernels.dispatch import use_numba
+from ..kernels.workers import side_by_side
 
 DEEPEST = 96
 TILE = 2**16
@@ -66,10 +68,15 @@ def extend_image(image: torch.Tensor, mask: torch.Tensor, reach: float) -> torch
     del distance
     near, padded, out = nearest_inside(fluid).reshape(-1), np.pad(fluid, 1), rgb.copy()
     deepest = int(min(DEEPEST, max(2, reach)))
-    for first in range(0, len(beyond), TILE):
-        tile = beyond[first : first + TILE]
-        from_ = _folded_inwards(padded, tile, near[tile], deepest)
-        out.reshape(-1, 3)[tile] = rgb.reshape(-1, 3)[from_]
+    of_fluid = _folded_inwards
+    if use_numba(torch.device("cpu")):
+        from ..kernels.compiled_paths import folded_inwards as of_fluid
+
+    def extend(part: slice) -> None:
+        tile = beyond[part]
+        out.reshape(-1, 3)[tile] = rgb.reshape(-1, 3)[of_fluid(padded, tile, near[tile], deepest)]
+
+    side_by_side(extend, len(beyond), TILE)
     return torch.from_numpy(out)
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from ..errors import InputError
+from ..kernels.dispatch import use_numba
+from ..kernels.workers import side_by_side
 from .plan import INTEGRATIONS
-from .sample import sample, tiles
+from .sample import TILE_POINTS, sample, tiles
 
 SUBSTEPS = 4
 STORED_BYTES = 384 * 2**20
@@ -45,6 +48,13 @@ def flow_map(velocity: torch.Tensor, integration: str = "rk4") -> torch.Tensor:
     if integration != "rk4":
         return v
     height, width = v.shape[:2]
+    if use_numba(v.device):
+        from ..kernels.compiled_paths import runge_kutta
+
+        rows = np.empty((height, width, 2), np.float32)
+        size = max(1, TILE_POINTS // (2 * width))
+        side_by_side(lambda tile: runge_kutta(v.numpy(), SUBSTEPS, tile.start, rows[tile]), height, size)
+        return torch.from_numpy(rows)
     start = pixel_grid(height, width, v.device)
     step = torch.empty_like(start)
     for tile in tiles(len(start), v.device):
@@ -65,6 +75,13 @@ def _runge_kutta(velocity: torch.Tensor, position: torch.Tensor) -> torch.Tensor
 
 
 def _advance(step: torch.Tensor, positions: torch.Tensor, integration: str) -> torch.Tensor:
+    if use_numba(positions.device) and integration != "nearest":
+        from ..kernels.compiled_paths import advance
+
+        moved = torch.empty(positions.shape)
+        field, start, end = step.contiguous().numpy(), positions.reshape(-1).numpy(), moved.view(-1).numpy()
+        side_by_side(lambda tile: advance(field, start[tile], end[tile]), len(start), 2 * TILE_POINTS)
+        return moved
     parts = tiles(len(positions), positions.device)
     if len(parts) == 1:
         return _tile_advanced(step, positions, integration)

@@ -32,13 +32,14 @@ def tiles(count: int, device: torch.device | str = "cpu", halvings: int = 0) -> 
 def _fold(raster: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The same mirror image in a form OpenCV can work with.
 
-    It folds a far position back one picture at a time, and never comes to an end where a side is a single pixel.
+    It folds a far position back one picture at a time, or only once, and never comes to an end where a side is a single
+    pixel.
     """
     height, width, channels = raster.shape
     raster = raster.expand(max(height, 2), max(width, 2), channels)
     # By NumPy, in this thread alone: others may be at work on tiles of their own.
-    low, high = positions.numpy().min(), positions.numpy().max()
-    if max(-float(low), float(high)) > 16 * max(height, width, 2):
+    shorter, low, high = max(min(height, width) - 1, 1), positions.numpy().min(), positions.numpy().max()
+    if low < -shorter or high > 2 * shorter:
         period = 2.0 * torch.tensor([max(width - 1, 1), max(height - 1, 1)])
         folded = positions.remainder(period)
         positions = torch.minimum(folded, period - folded)
@@ -97,18 +98,13 @@ def sample_planar(
         return _sample_torch(raster, positions, mode, outside)
     if not len(positions):
         return raster.new_zeros(raster.shape[-1], 0)
-    return torch.from_numpy(padded_planes(raster, positions, mode, outside)[:, : len(positions)])
-
-
-def padded_planes(raster: torch.Tensor, positions: torch.Tensor, mode: str, outside: str) -> np.ndarray:
-    """The same by OpenCV, [C, M rounded up]: whole planes of the tables that OpenCV works with."""
     values = _remap(raster, positions, mode, outside)
     planes = np.empty((raster.shape[-1], *values.shape[:2]), np.float32)
     if len(planes) == 1:
         planes[0] = values.reshape(values.shape[:2])
     else:
         cv2.split(values, [planes[channel] for channel in range(len(planes))])
-    return planes.reshape(len(planes), -1)
+    return torch.from_numpy(planes.reshape(len(planes), -1)[:, : len(positions)])
 
 
 def inside(mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -60,6 +60,7 @@ def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(dispatch, "DEVICES", {DEVICE})
     monkeypatch.delenv(dispatch.VARIABLE, raising=False)
     monkeypatch.setattr(sampling, "_by_opencv", lambda raster: False)
+    monkeypatch.setattr(dispatch, "_numba", lambda: False)
     yield
     assert not dispatch._failed, "kernels have failed, and torch did their work"
 

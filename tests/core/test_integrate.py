@@ -159,8 +159,8 @@ def most_frames(lists: int, times: int) -> int:
 
 @pytest.mark.parametrize(("lists", "times"), [(1000, 1), (30, 2), (15, 3), (6, 5), (4, 8)])
 def test_look_ups_of_a_reverse_trajectory(monkeypatch, lists, times):
-    original, calls = integrate.sample, []
-    monkeypatch.setattr(integrate, "sample", lambda *a, **k: calls.append(1) or original(*a, **k))
+    original, calls = integrate._advance, []
+    monkeypatch.setattr(integrate, "_advance", lambda *a, **k: calls.append(1) or original(*a, **k))
     step, start = flow_map(noise_field(8, 8)), pixel_grid(8, 8)
     for steps in (100, 200, 400):
         calls.clear()

@@ -263,9 +263,9 @@ def test_half_precision_is_rendered_in_float32(renderer):
 @pytest.mark.parametrize("renderer", RENDERERS)
 def test_look_ups_grow_linearly_with_the_frames(monkeypatch, renderer):
     calls = []
-    for place in (module, integrate):
-        original = place.sample
-        monkeypatch.setattr(place, "sample", lambda *a, _=original, **k: calls.append(1) or _(*a, **k))
+    for place, name in ((module, "sample"), (integrate, "_advance")):
+        original = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *a, _=original, **k: calls.append(1) or _(*a, **k))
     counts = []
     for frames in (50, 100, 200):
         calls.clear()

@@ -139,6 +139,17 @@ def test_mirror_of_the_smallest_images(mode, size):
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("pictures", [1, 3, 10])
+def test_mirror_some_pictures_away(mode, pictures):
+    """OpenCV 5 folds a bicubic look-up back once."""
+    raster = torch.rand(5, 40, 3)
+    inside = torch.rand(500, 2) * torch.tensor([39.0, 4.0])
+    far = inside + 2 * torch.tensor([39.0, 4.0]) * torch.randint(-pictures, pictures + 1, (500, 2))
+    expected = sample(raster, inside, mode=mode, outside="mirror")
+    torch.testing.assert_close(sample(raster, far, mode=mode, outside="mirror"), expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 def test_mirror_far_away_costs_no_more(mode):
     image = raster(5, 7)
     near = torch.round(scattered(3000, 5, 7, around=3.0))
