@@ -72,7 +72,7 @@ def test_networks_are_loaded_whole(models: None, played: tuple[Graph, str], serv
 
 
 def test_twins_of_a_model_that_is_loaded_partly(played: tuple[Graph, str], server: ComfyServer) -> None:
-    """Its layers are ComfyUI's own, which fetch the weights that stayed behind; what is injected is found all the same."""
+    """Its layers are ComfyUI's own, which fetch weights that stayed behind; what is injected is found all the same."""
 
     def painted(graph: Graph) -> tuple[list[np.ndarray], dict[str, float]]:
         _, twins = sampler(graph)
