@@ -24,8 +24,6 @@ F = np.float32
 U = np.uintp
 """An index of this type cannot be negative, so that none is looked for."""
 ONE, HALF, ZERO = F(1), F(0.5), F(0)
-HALF_PI, TWO_PI = F(np.pi / 2), F(2 * np.pi)
-LN2, PER_LN2, ROOT_HALF = F(np.log(2)), F(1 / np.log(2)), F(np.sqrt(0.5)).view(np.int32)
 FLAGS = {"reassoc", "contract", "arcp", "nsz"}
 """Sums may be reordered and divisions made products; what is not finite stays so."""
 
@@ -46,35 +44,6 @@ def kernel(function: Callable, **options: Any) -> Any:
 def part(function: Callable) -> Any:
     """A part of kernels; only a loop that calls nothing is vectorised."""
     return kernel(function, forceinline=True)
-
-
-@part
-def _log(x):
-    """log x of a positive, normal float32, to 1e-6: 2 artanh((m - 1) / (m + 1)), m of sqrt(1 / 2)..sqrt(2)."""
-    bits = F(x).view(np.int32) - ROOT_HALF
-    m = np.int32((bits & np.int32(0x7FFFFF)) + ROOT_HALF).view(F)
-    s = (m - ONE) / (m + ONE)
-    q = s * s
-    series = ONE + q * (F(1 / 3) + q * (F(1 / 5) + q * (F(1 / 7) + q * F(1 / 9))))
-    return F(bits >> np.int32(23)) * LN2 + F(2) * s * series
-
-
-@part
-def _exp(x):
-    """exp x of -80..80, to 5e-7 of itself."""
-    x = min(max(x, F(-80)), F(80))
-    n = np.int32(x * PER_LN2 + F(128.5)) - np.int32(1)
-    r = x - F(n - np.int32(127)) * LN2
-    series = ONE + r * (ONE + r * (HALF + r * (F(1 / 6) + r * (F(1 / 24) + r * (F(1 / 120) + r * F(1 / 720))))))
-    return series * np.int32(n << np.int32(23)).view(F)
-
-
-@part
-def _sin(x):
-    """sin x of -pi / 2..pi / 2, to 1e-7."""
-    q = x * x
-    series = F(1 / 120) - q * (F(1 / 5040) - q * (F(1 / 362880) - q * F(1 / 39916800)))
-    return x * (ONE - q * (F(1 / 6) - q * series))
 
 
 @kernel
@@ -109,59 +78,6 @@ def grid_positions(values, unit, points, age, left, top, stride, columns, out):
                 first = F(values[U(step), node, k])
                 total += weight * (first + fraction * (F(values[U(step) + U(1), node, k]) - first))
             out[i, k] = points[i, k] + unit * total
-
-
-@part
-def _log_weights(aux, look, per_spread, trust, real, farthest, floor, out):
-    """``LayerConfidence._log_weight`` of auxiliary channels [4, m]; look: mean and logarithms of both variances
-    [3, m] of the source, or empty where no pixel has a look."""
-    low, high, mean, within = aux[0], aux[1], aux[2], aux[3]
-    for i in range(len(out)):
-        out[i] = min(max(within[i], ZERO), ONE) * real
-    if look.shape[1]:
-        own_mean, own_low, own_high = look[0], look[1], look[2]
-        for i in range(len(out)):
-            away = (mean[i] - own_mean[i]) * per_spread
-            a = _log(max(low[i], ZERO) + floor) - own_low[i]
-            b = _log(max(high[i], ZERO) + floor) - own_high[i]
-            out[i] -= trust * min(away * away + F(0.125) * (a * a + b * b), farthest)
-
-
-@kernel
-def fade(layers, share, look, per_spread, angle, constants, colours, wanted):
-    """Cross-fade two layers [2, 7, m], colours and auxiliary channels, into colours [3, m] and variances [2, m].
-
-    share: [m] the forward layer's; look: see above; angle: [m], or empty for the single long cross-fade; constants:
-    (trust, REAL, FARTHEST, FLOOR, EASE).
-    """
-    trust, real, farthest, floor, ease = constants
-    count = len(share)
-    weight, other = np.empty(count, F), np.empty(count, F)
-    _log_weights(layers[0, 3:], look, per_spread, trust, real, farthest, floor, weight)
-    _log_weights(layers[1, 3:], look, per_spread, trust, real, farthest, floor, other)
-    for i in range(count):
-        odds = _exp(weight[i] - other[i]) * share[i]
-        weight[i] = odds / (odds + (ONE - share[i]))
-    if len(angle):
-        for i in range(count):
-            first, second = _sin(weight[i] * angle[i]), _sin((ONE - weight[i]) * angle[i])
-            weight[i] = first / (first + second)
-    else:
-        for i in range(count):
-            gone = ONE - weight[i]
-            half = gone - HALF  # sin(2 pi gone) = -sin(2 pi half), and the same for half's mirror image about 1 / 4
-            half = half if abs(half) <= F(0.25) else (HALF - half if half > ZERO else -HALF - half)
-            at = (gone - ease / TWO_PI * _sin(TWO_PI * half)) * HALF_PI
-            first, second = _sin(HALF_PI - at), _sin(at)
-            weight[i] = first / (first + second)
-    for k in range(3):
-        forward, backward, out = layers[0, k], layers[1, k], colours[k]
-        for i in range(count):
-            out[i] = backward[i] + weight[i] * (forward[i] - backward[i])
-    for k in range(2):
-        forward, backward, out = layers[0, 3 + k], layers[1, 3 + k], wanted[k]
-        for i in range(count):
-            out[i] = max(backward[i] + weight[i] * (forward[i] - backward[i]), ZERO)
 
 
 @kernel

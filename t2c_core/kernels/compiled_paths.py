@@ -80,15 +80,15 @@ def runge_kutta(velocity, substeps, first, out):
 
 
 @exact
-def follow(flow_map, start, unit, first, stop, values):
+def follow(flow_map, start, unit, needed, first, stop, values):
     """Columns ``first`` to ``stop`` of a ``DisplacementTable``'s values, int16 [T, 2 P], from points ``start`` [2 P]
-    on, both x and y in turn, along a flow map [H, W, 2]."""
+    on, both x and y in turn, along a flow map [H, W, 2]; those that come after the frames ``needed`` [P] stay 0."""
     at, step = np.empty(BLOCK, F), np.empty(BLOCK, F)
     for begin in range(first, stop, BLOCK):
         count = min(BLOCK, stop - begin)
         origin = start[begin : begin + count]
         at[:count] = origin
-        for number in range(len(values)):
+        for number in range(min(needed[begin // 2 : (begin + count) // 2].max() + 2, len(values))):
             row = values[number, begin : begin + count]
             for i in range(count):
                 row[i] = np.int16(INT(np.rint((at[i] - origin[i]) / unit)))

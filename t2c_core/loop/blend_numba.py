@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..kernels import compiled
-from ..kernels.compiled_look_ups import look_up, padded
+from ..kernels.compiled_look_ups import faded, padded
 from ..kernels.workers import TileWorkers
 from ..warp.layers import GatherFrame, Layers
 from ..warp.restarts import Pair
@@ -88,12 +88,9 @@ class NumbaBlend(ContrastBlend):
         """The blended colours [3, p] and variances [2, p] of points that come from positions ``at``."""
         assert self._rasters is not None
         count, share = len(at[0]), frame.share_of(points)
-        layers = np.empty((2, 7, count), F)
-        for positions, layer in zip(at, layers, strict=True):
-            look_up(*self._rasters[1:], positions.numpy(), layer)
         shares = share.numpy() if isinstance(share, torch.Tensor) else np.full(count, share, F)
         out = np.empty((3, count), F), np.empty((2, count), F)
-        compiled.fade(layers, shares, *looks, *out)
+        faded(*self._rasters[1:], *(positions.numpy() for positions in at), shares, *looks, *out)
         return out
 
     def _sums(self, channels: int, add: Callable[[int, np.ndarray], None]) -> torch.Tensor:

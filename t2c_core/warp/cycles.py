@@ -83,6 +83,13 @@ class Cycles:
         """The smallest number of all points; 1 without points."""
         return int(self.number.min()) if len(self.number) else 1
 
+    def reach(self, frames: int) -> torch.Tensor:
+        """``longest`` of each point's own cycles, int64 [M]."""
+        fewest = self.number.double()
+        fewest[self.both] = torch.minimum(fewest[self.both], self.second.double())
+        length = ((1 + 2 * JITTER) * frames / fewest).ceil_().clamp_(max=frames)
+        return torch.where(fewest == 1, float(frames), length).long()
+
     def longest(self, frames: int) -> int:
         """Whole frames than which no cycle of a loop of ``frames`` is longer."""
         return longest_cycle(frames, self.fewest)
@@ -273,12 +280,17 @@ class DisplacementTable:
 
 
 def displacement_table(
-    flow_map: torch.Tensor, points: torch.Tensor, steps: int, integration: str, table_bytes: int = TABLE_BYTES
+    flow_map: torch.Tensor,
+    points: torch.Tensor,
+    steps: int,
+    integration: str,
+    table_bytes: int = TABLE_BYTES,
+    needed: torch.Tensor | None = None,
 ) -> DisplacementTable:
     """The displacements of ``points`` [P, 2] (whole px) along a ``flow_map`` [H, W, 2] for 0..steps frames.
 
     As densely as ``table_bytes`` allow, 16 bits a number: finer than 1/32 px, which is what image look-ups resolve,
-    for displacements up to 1024 px.
+    for displacements up to 1024 px. needed: [P] int64, up to ``steps``, after how many frames a point is read at most.
     """
     start, grid, stride = points, (0, (0, 0)), 1
     if 4 * (steps + 1) * len(points) > table_bytes:
@@ -293,12 +305,13 @@ def displacement_table(
         grid = columns, (low[0], low[1])
     farthest = float(torch.linalg.vector_norm(flow_map, dim=-1).max()) * steps
     unit = max(farthest, 1.0) / 32767
-    values = torch.empty(steps + 1, len(start), 2, dtype=torch.int16, device=points.device)
+    values = torch.zeros(steps + 1, len(start), 2, dtype=torch.int16, device=points.device)
     if use_numba(points.device) and integration != "nearest":
         from ..kernels.compiled_paths import follow
 
         along, flat, out = flow_map.contiguous().numpy(), start.reshape(-1).numpy(), values.view(steps + 1, -1).numpy()
-        work = lambda tile: follow(along, flat, np.float32(unit), tile.start, tile.stop, out)  # noqa: E731
+        until = np.full(len(start), steps) if needed is None or stride > 1 else needed.numpy()
+        work = lambda tile: follow(along, flat, np.float32(unit), until, tile.start, tile.stop, out)  # noqa: E731
         side_by_side(work, len(flat), TILE_POINTS // 2)
         return DisplacementTable(values, unit, stride, *grid)
     for number, positions in enumerate(trajectory(flow_map, start, steps, integration)):

@@ -48,7 +48,8 @@ class Restarts:
         self.rows, self.points = rows.int(), positions[rows]
         self.number = torch.cat([cycles.number, cycles.second])
         steps = cycles.longest(frames)
-        against, along = (displacement_table(flow_map, positions, steps, integration) for flow_map in flow_maps)
+        needed = cycles.reach(frames)
+        against, along = (displacement_table(m, positions, steps, integration, needed=needed) for m in flow_maps)
         self.tables = against, along
         self._both = cycles.both.cpu().numpy()
 

@@ -144,7 +144,7 @@ def test_what_is_kept_on_disk_serves_one_name_of_the_package(tmp_path):
         copy = tmp_path / "one" / "t2c_core" / file.relative_to(kernels.parent)
         copy.parent.mkdir(exist_ok=True)
         shutil.copy(file, copy)
-    call = "import numpy as np; from {}t2c_core.kernels.compiled import _log; print(_log(np.float32(1)))"
+    call = "import numpy as np; from {}t2c_core.kernels.compiled_look_ups import _log; print(_log(np.float32(1)))"
     found = []
     for folder, package in ((tmp_path / "one", ""), (tmp_path, "one.")):
         environment = {**os.environ, "PYTHONPATH": str(folder)}
