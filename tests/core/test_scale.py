@@ -78,6 +78,7 @@ def test_work_is_linear_in_pixels_and_frames(monkeypatch):
         return original(raster, positions, *options)
 
     monkeypatch.setattr(sample, "_remap", counted)
+    monkeypatch.setenv("T2C_KERNELS", "torch")  # compiled loops look up as many, uncounted
     found = {}
     for side, frames in ((48, 40), (96, 40), (48, 160)):
         looked_up = 0
