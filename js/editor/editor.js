@@ -17,7 +17,7 @@ import { makeTools } from "./tools/tools.js";
 /** @import { Hints } from "./hints.js" */
 /** @import { MessageKey } from "./i18n.js" */
 /** @import { Item } from "./items.js" */
-/** @import { SourceImage } from "./source_image.js" */
+/** @import { Origin, SourceImage } from "./source_image.js" */
 /** @import { ToolName } from "./tools/tools.js" */
 /** @typedef {"speed" | "radius" | "feather"} ToolSetting */
 
@@ -74,7 +74,8 @@ export class MotionEditor {
     this.text = Object.assign(makeElement("textarea", "t2c-text"), { spellcheck: false, hidden: true });
     this.text.addEventListener("input", () => this.restore(this.text.value));
     this.stage = new Stage();
-    this.stage.element.append(this.text, this.note);
+    this.origin = Object.assign(makeElement("div", "t2c-origin"), { hidden: true });
+    this.stage.element.append(this.text, this.note, this.origin);
     this.live = new LivePreview(this.stage);
     this.tools = makeTools(this);
     /** @type {ToolName} */
@@ -233,6 +234,16 @@ export class MotionEditor {
     this.live.setImage(image);
     this.updateField();
     this.updateMessages();
+  }
+
+  /**
+   * Say what the image is to the node; one that it may not get is marked.
+   * @param {Origin | null} origin
+   */
+  setOrigin(origin) {
+    this.origin.hidden = !origin;
+    this.origin.textContent = origin ? t(origin) : "";
+    this.stage.element.classList.toggle("t2c-stale", origin === "imageStale" || origin === "imageUpstream");
   }
 
   updateField() {

@@ -6,7 +6,8 @@ import { isEmpty, lacksStillPlaces } from "./hints.js";
 import { t } from "./i18n.js";
 import { decodeField } from "./motion_field.js";
 import { PreviewClient } from "./preview_client.js";
-import { ImageError, imageUrls, loadImage, sourceKey } from "./source_image.js";
+import { ImageError, knownImages, loadImage } from "./source_image.js";
+import { sourceKey, upstreamState } from "./upstream.js";
 
 /** @import { MotionEditor } from "./editor.js" */
 /** @import { Hints } from "./hints.js" */
@@ -35,6 +36,10 @@ export class NodeBinding {
     this.shownText = undefined;
     /** @type {string | undefined} The images that were tried last. */
     this.shownImage = undefined;
+    /** @type {string | null} The image that is shown. */
+    this.shownUrl = null;
+    /** @type {string | undefined} What was set upstream when a prompt was made last. */
+    this.queuedState = undefined;
     this.knownSettings = "";
     this.loading = new AbortController();
     this.client = new PreviewClient(api);
@@ -78,6 +83,11 @@ export class NodeBinding {
   listen() {
     const { node, editor, client } = this;
     editor.onTextChange = (text) => this.write(text);
+    // Called when a prompt is made: widgets may change by themselves before it has run.
+    this.text.serializeValue = () => {
+      this.queuedState = upstreamState(this.app, node);
+      return this.text.value;
+    };
     editor.onHintsChange = (hints) => this.requestPreview(hints);
     editor.onEnlarge = (enlarged) => this.enlarge(enlarged);
     editor.onUnfocusedWheel = (event) => this.passWheel(event);
@@ -137,12 +147,16 @@ export class NodeBinding {
       this.shownText = text;
     }
     const seen = /** @type {SeenImage | undefined} */ (node.properties?.[SEEN]);
-    const urls = imageUrls(this.app, node, seen);
+    const images = knownImages(this.app, node, seen);
+    const urls = images.map(({ url }) => url);
     const image = [sourceKey(this.app, node), ...urls].join();
     if (image !== this.shownImage) {
       this.shownImage = image;
       this.loadFirst(urls);
     }
+    // One that is no longer known stays until the next has come.
+    const shown = images.find(({ url }) => url === this.shownUrl)?.origin ?? "imageStale";
+    editor.setOrigin(this.shownUrl ? shown : null);
     const { nodeSettings, loop } = readDownstream(node);
     editor.live.loop = loop;
     const known = JSON.stringify(nodeSettings);
@@ -175,7 +189,7 @@ export class NodeBinding {
     const [file] = /** @type {Comfy.ImageFile[]} */ (output?.[SEEN] ?? []);
     if (!file) return;
     this.node.properties ??= {};
-    this.node.properties[SEEN] = { source: sourceKey(this.app, this.node), file };
+    this.node.properties[SEEN] = { source: sourceKey(this.app, this.node), file, state: this.queuedState };
     this.poll();
   }
 
@@ -193,7 +207,9 @@ export class NodeBinding {
       try {
         const image = await loadImage(url, signal);
         if (signal.aborted) return;
+        this.shownUrl = url;
         this.editor.setImage(image);
+        this.poll();
         this.requestPreview(this.editor.hints);
         return;
       } catch (error) {
@@ -202,6 +218,7 @@ export class NodeBinding {
       }
     }
     problem ??= new ImageError(sourceKey(this.app, this.node) ? "noImageYet" : "noImage");
+    this.shownUrl = null;
     this.editor.setImage(null, t(problem.key, problem.values));
   }
 

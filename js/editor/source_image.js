@@ -1,25 +1,32 @@
 // Which image the hints are drawn on, and its bitmap at a size fit for the screen.
 
-import { fitWithin, resized } from "./canvas.js";
+import { context2d, fitWithin, resized } from "./canvas.js";
 import { settings } from "./settings.js";
+import { imageInput, imageOrigin, MAX_UPSTREAM, sourceKey, upstreamState } from "./upstream.js";
 
-/** @import { Bitmap } from "./canvas.js" */
 /** @import { Size } from "./geometry.js" */
 /** @import { MessageKey, Values } from "./i18n.js" */
 /**
  * The bitmap, and the size of the whole image.
- * @typedef {Size & { source: Bitmap }} SourceImage
+ * @typedef {Size & { source: HTMLCanvasElement }} SourceImage
  */
 /**
- * The image of the last run, and where it came from: `sourceKey`.
- * @typedef {{ source: string, file: Comfy.ImageFile }} SeenImage
+ * The image of the last run, where it came from (`sourceKey`), and what was set upstream then (`upstreamState`).
+ * @typedef {{ source: string, file: Comfy.ImageFile, state?: string }} SeenImage
+ */
+/**
+ * What an image is to the node; names the sentence. "imageFile", "imageRun": what the node gets; else it may differ.
+ * @typedef {"imageFile" | "imageRun" | "imageStale" | "imageUpstream"} Origin
  */
 
-const MAX_UPSTREAM = 12; // nodes
-const SUBGRAPH_INPUT = -10; // the origin of links that come into a subgraph
-const BYPASSED = 4; // a node's mode
 const MAX_PIXELS = 100e6; // decoded it would take 400 MB
 const HEAD_BYTES = 65536;
+const CORE_LOADERS = ["LoadImage", "LoadImageOutput"];
+/**
+ * Core's loaders leave the numbers of a file as they are, whatever its colour profile says, and turn the image upright.
+ * @type {ImageBitmapOptions}
+ */
+const AS_LOADED = { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" };
 
 /**
  * @param {Comfy.Api} api
@@ -65,99 +72,17 @@ function shownUrl(app, node) {
 }
 
 /**
- * Where an input's link begins, across the borders of subgraphs and through what only hands on: reroutes, bypassed nodes,
- * a pair of Set and Get nodes. Null where nothing is connected.
- * @param {Comfy.App} app
- * @param {any} node
- * @param {number} index
- * @returns {{ origin: any, slot: number } | null}
- */
-function inputOrigin(app, node, index) {
-  for (let i = 0; i < MAX_UPSTREAM && node?.graph && index >= 0; i++) {
-    const link = node.graph.getLink?.(node.inputs?.[index]?.link);
-    if (!link) return null;
-    if (link.origin_id === SUBGRAPH_INPUT) {
-      const inside = node.graph;
-      node = allNodes(app).find((other) => other.subgraph === inside);
-      index = link.origin_slot;
-      continue;
-    }
-    const origin = node.graph.getNodeById(link.origin_id);
-    const next = origin && handedOn(origin, link.origin_slot);
-    if (!next) return origin ? { origin, slot: link.origin_slot } : null;
-    [node, index] = next;
-  }
-  return null;
-}
-
-/**
- * The node and the input whose value a node hands on unchanged; null if it makes its own.
- * @param {any} node
- * @param {number} slot
- * @returns {[any, number] | null}
- */
-function handedOn(node, slot) {
-  if (node.subgraph && node.mode !== BYPASSED) {
-    const link = node.subgraph.getLink?.(node.subgraph.outputs?.[slot]?.linkIds?.[0]);
-    // A node that stands for the link into the subgraph's output.
-    return link ? [{ graph: node.subgraph, inputs: [{ link: link.id }] }, 0] : null;
-  }
-  if (node.mode === BYPASSED) {
-    const type = node.outputs?.[slot]?.type;
-    return [node, node.inputs?.findIndex((/** @type {any} */ i) => i.type === type && i.link != null) ?? -1];
-  }
-  if (node.type === "Reroute") return [node, 0];
-  if (node.type !== "GetNode") return null;
-  const name = node.widgets?.[0]?.value;
-  const setter = node.graph._nodes?.find((/** @type {any} */ n) => n.type === "SetNode" && n.widgets?.[0]?.value === name);
-  return setter ? [setter, 0] : null;
-}
-
-/**
- * The nodes of the graph and of every subgraph in it.
- * @param {Comfy.App} app
- * @returns {any[]}
- */
-function allNodes(app) {
-  const root = /** @type {any} */ (app.rootGraph ?? app.graph);
-  return [root, ...(root?.subgraphs?.values() ?? [])].flatMap((graph) => graph?._nodes ?? []);
-}
-
-/** @param {Comfy.App} app @param {Comfy.Node} node */
-function imageInput(app, node) {
-  return inputOrigin(app, node, node.inputs?.findIndex(({ name }) => name === "image") ?? -1);
-}
-
-/**
- * The node that the first linked input for images comes from.
- * @param {Comfy.App} app
- * @param {Comfy.Node} node
- */
-function imageOrigin(app, node) {
-  const index = node.inputs?.findIndex(({ type, link }) => type === "IMAGE" && link != null) ?? -1;
-  return inputOrigin(app, node, index)?.origin ?? null;
-}
-
-/**
- * Names what is linked to the image input, so that an old image of another source is not shown; "" if nothing is.
- * @param {Comfy.App} app
- * @param {Comfy.Node} node
- */
-export function sourceKey(app, node) {
-  const input = imageInput(app, node);
-  return input ? `${input.origin.id}:${input.slot}` : "";
-}
-
-/**
- * URLs of the image for a node, best first: the file that is loaded, what the node saw when it last ran, what the
- * linked node showed or the nearest image upstream. Empty without any.
+ * The images for a node, best first: the file that core's loader hands to it, what the node saw when it last ran, what
+ * the linked node showed or the nearest image upstream. Empty without any.
  * @param {Comfy.App} app
  * @param {Comfy.Node} node
  * @param {SeenImage | undefined} lastSeen
+ * @returns {{ url: string, origin: Origin }[]}
  */
-export function imageUrls(app, node, lastSeen) {
+export function knownImages(app, node, lastSeen) {
   const origin = imageInput(app, node)?.origin;
   if (!origin) return [];
+  const loaded = CORE_LOADERS.includes(origin.comfyClass ?? "") ? loadedUrl(app.api, origin) : null;
   const seen = lastSeen?.source === sourceKey(app, node) ? viewUrl(app.api, lastSeen.file) : null;
   let upstream = null;
   /** @type {Comfy.Node | null} */
@@ -166,8 +91,12 @@ export function imageUrls(app, node, lastSeen) {
     upstream = loadedUrl(app.api, ancestor) ?? shownUrl(app, ancestor);
     ancestor = imageOrigin(app, ancestor);
   }
-  const urls = [loadedUrl(app.api, origin), seen, upstream].filter((url) => url !== null);
-  return [...new Set(urls)];
+  /** @type {Map<string, Origin>} */
+  const images = new Map();
+  if (loaded) images.set(loaded, "imageFile");
+  if (seen) images.set(seen, lastSeen?.state === upstreamState(app, node) ? "imageRun" : "imageStale");
+  if (upstream && !images.has(upstream)) images.set(upstream, "imageUpstream");
+  return [...images].map(([url, kind]) => ({ url, origin: kind }));
 }
 
 /**
@@ -216,24 +145,40 @@ export class ImageError extends Error {
 }
 
 /**
- * The image as a bitmap no larger than the editor shows. Throws ImageError.
- * @param {string} url
+ * The image as a bitmap no larger than the editor shows, in the colours that a node gets. Throws ImageError.
+ * @param {string} url of ComfyUI's /view
  * @param {AbortSignal} signal
  * @returns {Promise<SourceImage>}
  */
 export async function loadImage(url, signal) {
+  const image = await fetchImage(url, signal);
+  // An IMAGE has no alpha, but the colours that are hidden under it; the server can tell those.
+  return isOpaque(image.source) ? image : fetchImage(`${url}&channel=rgb`, signal);
+}
+
+/**
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @returns {Promise<SourceImage>}
+ */
+async function fetchImage(url, signal) {
   const response = await fetch(url, { signal });
   if (!response.ok || !response.body) throw new ImageError("imageFailed");
   const blob = await readUnlessTooLarge(response.body);
-  const bitmap = await createImageBitmap(blob).catch(() => {
+  const bitmap = await createImageBitmap(blob, AS_LOADED).catch(() => {
     throw new ImageError("imageFailed");
   });
   const { width, height } = bitmap;
-  const side = settings.max_image_side;
-  if (Math.max(width, height) <= side) return { source: bitmap, width, height };
-  const source = resized(bitmap, ...fitWithin(bitmap, side));
+  const source = resized(bitmap, ...fitWithin(bitmap, settings.max_image_side), { willReadFrequently: true });
   bitmap.close();
   return { source, width, height };
+}
+
+/** @param {HTMLCanvasElement} canvas */
+function isOpaque(canvas) {
+  const { data } = context2d(canvas).getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 3; i < data.length; i += 4) if (data[i] < 255) return false;
+  return true;
 }
 
 /**

@@ -15,7 +15,7 @@ declare namespace Comfy {
   type DOMWidgetOptions = import("@comfyorg/comfyui-frontend-types").DOMWidgetOptions<string>;
   type DOMWidget = import("@comfyorg/comfyui-frontend-types").DOMWidget<HTMLElement, string>;
   type LGraphNode = Parameters<NonNullable<Extension["nodeCreated"]>>[0];
-  type Widget = NonNullable<LGraphNode["widgets"]>[number] & { element?: HTMLElement };
+  type Widget = NonNullable<LGraphNode["widgets"]>[number] & { element?: HTMLElement; serializeValue?(): unknown };
 
   interface ImageFile {
     filename?: string;
