@@ -153,3 +153,27 @@ def test_a_long_name_of_many_bytes_is_written(tmp_path):
     with atomic_write(tmp_path / name) as temporary:
         temporary.write_text("water")
     assert shown(tmp_path) == [name]
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path):
+    """Leftovers are told by their locks, whatever their times: from long ago or from the future, held or not."""
+    for moment in (1, 2**32):
+        leave(tmp_path, "old")
+        with atomic_write(tmp_path / "a.txt") as temporary:
+            temporary.write_text("new")
+            for path in tmp_path.iterdir():
+                os.utime(path, (moment, moment))
+            clear_unfinished(tmp_path)
+            assert temporary.exists()
+        assert shown(tmp_path) == ["a.txt", "loop"]
+
+
+def test_an_output_that_cannot_be_replaced_stays_as_it_is(tmp_path):
+    """A folder that holds something else where the file should go: moved aside and back if the new one cannot come."""
+    taken = tmp_path / "loop.mp4"
+    taken.mkdir()
+    (taken / "kept.txt").write_text("kept")
+    with pytest.raises(FileNotFoundError), atomic_write(taken):
+        pass  # nothing was written, so nothing can take its place
+    assert (taken / "kept.txt").read_text() == "kept"
+    assert shown(tmp_path) == ["loop.mp4"]
