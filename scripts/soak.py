@@ -1,7 +1,8 @@
-"""``python -m scripts.soak [--jobs 200]``: one server, many jobs of mixed kinds, cancels and model unloads at random.
+"""``python -m scripts.soak [--jobs 200]``: one server, many jobs of mixed kinds; cancels, model unloads and reloads of
+the page at random.
 
 Says how much memory the server holds as it goes on and what is left behind. Exit code 1 if memory grew by more than
-5 % over the second half, a temporary file is left, a job was lost, or an answered one has no file.
+5 % over the second half, a temporary file is left, a job was lost, an answered one has no file, or the page failed.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .browser import find_browser
 from .environment import device, prepare
 from .errors import NodeFailed, RunInterrupted, ScriptError
-from .paths import EXAMPLE
+from .paths import EXAMPLE, REPO
 from .process import guarded
 from .server import ComfyServer
 
@@ -28,6 +32,9 @@ SIZES = ((96, 64), (128, 96), (160, 120))
 FORMATS = ("mp4", "webm", "webp", "gif", "apng", "png")
 LIMIT = 1.05
 """Of the memory at half time, what it may be at the end."""
+WORKFLOW = REPO / "workflows" / "picture_to_cinemagraph.json"
+OPENED = """() => window.app?.extensionManager && app.graph
+    && window.LiteGraph?.registered_node_types["SaveCinemagraph"]"""
 
 
 def graph(rng: random.Random, picture: str, number: int) -> dict[str, Any]:
@@ -92,7 +99,43 @@ def is_queued(server: ComfyServer, job: str) -> bool:
     return False
 
 
-def run(server: ComfyServer, jobs: int, seed: int) -> int:
+class Page:
+    """ComfyUI's page with a workflow and its editor open, loaded again now and then."""
+
+    def __init__(self, raw: Any, url: str) -> None:
+        self.raw, self.loads = raw, 0
+        self.errors: list[str] = []
+        raw.on("pageerror", lambda error: self.errors.append(str(error)))
+        raw.goto(url)
+        self._show()
+
+    def reload(self) -> None:
+        """Load the page and its workflow again."""
+        self.raw.reload()
+        self._show()
+
+    def _show(self) -> None:
+        self.raw.wait_for_function(OPENED, timeout=120_000)
+        self.raw.evaluate("(w) => app.loadGraphData(w)", json.loads(WORKFLOW.read_text(encoding="utf-8")))
+        self.raw.wait_for_selector(".t2c-stage", state="attached", timeout=120_000)
+        self.loads += 1
+
+
+@contextmanager
+def open_page(server: ComfyServer) -> Iterator[Page]:
+    """The server's page in a browser. Raises ScriptError where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    path = find_browser()
+    if not path:
+        raise ScriptError("The page is reloaded in Chromium, which is not found: install one, or set T2C_BROWSER.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield Page(browser.new_page(), server.url)
+        browser.close()
+
+
+def run(server: ComfyServer, page: Page, jobs: int, seed: int) -> int:
     """Queue the jobs in bursts; returns the exit code."""
     rng, client = random.Random(seed), server.client
     read_defaults({k: v for k, v in server.object_info().items() if v["category"].startswith("Text2Cinemagraph")})
@@ -107,6 +150,8 @@ def run(server: ComfyServer, jobs: int, seed: int) -> int:
         for job in cancelled:
             time.sleep(rng.uniform(0, 0.8))
             client.cancel(job)
+        if rng.random() < 0.2:
+            page.reload()
         for job in burst:
             while client.history(job) is None and is_queued(server, job):
                 time.sleep(0.1)
@@ -131,8 +176,9 @@ def run(server: ComfyServer, jobs: int, seed: int) -> int:
     left = [p for p in server.data.rglob("*") if UNFINISHED.search(p.name)]
     half, end = max(memory[: len(memory) // 2 + 1]), memory[-1]
     print(f"{jobs} jobs: {dict(ended)}; {incomplete} incomplete; {len(left)} temporary files left")
+    print(f"page: loaded {page.loads} times, errors: {page.errors}")
     print(f"memory: {memory[0]:.0f} MiB after the first jobs, {half:.0f} at most until half time, {end:.0f} at the end")
-    return int(bool(left or ended["lost"] or incomplete or end > LIMIT * half))
+    return int(bool(left or ended["lost"] or incomplete or page.errors or end > LIMIT * half))
 
 
 def main(arguments: list[str]) -> int:
@@ -146,8 +192,9 @@ def main(arguments: list[str]) -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         ComfyServer(environment.comfyui, environment.python, Path(folder), cpu=cpu) as server,
+        open_page(server) as page,
     ):
-        return run(server, options.jobs, options.seed)
+        return run(server, page, options.jobs, options.seed)
 
 
 if __name__ == "__main__":
